@@ -1,0 +1,91 @@
+"""Errors of the agent: each class says what it means, and carries the policy by which the daemon tries again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Retry(Enum):
+    """When the daemon tries again after an error."""
+
+    NEVER = "exit: the operator must act"
+    BACK_OFF = "again later, waiting longer each time"
+    NEW_REVISION = "stalled until the repository has another revision"
+    NEXT_PASS = "again in the next pass"
+
+
+class AgentError(Exception):
+    """What failed, on what, and what to do next. The message is for the user; `hint` is the next step."""
+
+    retry = Retry.NEXT_PASS
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """Say the message, then the next step."""
+        message = super().__str__()
+        return f"{message}; {self.hint}" if self.hint else message
+
+
+class ConfigInvalid(AgentError):
+    """The agent's own settings are wrong."""
+
+    retry = Retry.NEVER
+
+
+class StateUnusable(AgentError):
+    """The state directory cannot be used: not writable, held by another pass, or on a full disk."""
+
+
+class RevisionError(AgentError):
+    """A revision cannot be used; the one in force stays in force."""
+
+
+class FetchFailed(RevisionError):
+    """The remote did not give what was asked: network, credentials, host key, or a branch that is not there."""
+
+    retry = Retry.BACK_OFF
+
+
+class RevisionRejected(RevisionError):
+    """The revision was fetched and is refused, such as a rewritten history."""
+
+    retry = Retry.NEW_REVISION
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """Where something is written: a file of the repository and a line in it, counted from 1 (0: the whole file)."""
+
+    file: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        """Say it as compilers do, so that editors can jump there."""
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One thing wrong with what is written in Git."""
+
+    place: Place
+    message: str
+
+    def __str__(self) -> str:
+        """Place first, as compilers do."""
+        return f"{self.place}: {self.message}"
+
+
+class ManifestInvalid(RevisionError):
+    """What the repository says is wrong: every problem, each with its place."""
+
+    retry = Retry.NEW_REVISION
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(dict.fromkeys(sorted(problems)))
+        super().__init__("\n".join(str(problem) for problem in self.problems))

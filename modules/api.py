@@ -1,0 +1,347 @@
+"""All that a module may know: what a resource is, what a host shows, and what may be done to it.
+
+A module is one frozen dataclass. Its fields are the schema, the documentation and the desired state;
+`observe` reads through a `HostView` that cannot write; `apply` gets a `Host` and the drift to close.
+Comparing, diffing, ordering, verifying and reporting belong to the agent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Protocol, Self
+
+Value = str | int | bool | None | tuple[str, ...]
+State = Mapping[str, Value]
+"""Properties as observed or desired. Large or secret content appears as its digest, never as itself."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One property that differs: what the host shows, and what Git says."""
+
+    before: Value
+    after: Value
+
+
+Drift = Mapping[str, Change]
+"""The properties that differ; empty means in sync."""
+
+
+class ResourceError(Exception):
+    """One resource cannot be observed or applied; the message says what failed and what to do next."""
+
+
+class Unsupported(ResourceError):
+    """This host cannot do what is asked (no such package manager, no engine, another root)."""
+
+
+Observation = State | ResourceError
+
+
+@dataclass(frozen=True)
+class Content:
+    """The bytes a resource wants, named by digest and read only when they are needed.
+
+    `blob` is an object id in the repository; `data` holds what was rendered or written inline. Exactly one is set,
+    or neither when only the digest is remembered (an inventory entry).
+    """
+
+    digest: str  # sha256, hexadecimal
+    size: int  # bytes
+    blob: str | None = None
+    data: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Stat:
+    """What lstat shows of one path."""
+
+    type: str  # file, directory, symlink, fifo, socket, block, char
+    mode: int  # permission bits only, 0 to 0o7777
+    uid: int
+    gid: int
+    size: int  # bytes
+    device: int
+    inode: int
+    links: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A command that ended: its status and what it printed (bounded, decoded with replacement)."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A complete file beside its target: owner, mode and bytes are final, only the name is not."""
+
+    target: str
+    temporary: str
+    found: Stat | None  # what stood at the target when it was staged; publish refuses if that changed
+
+
+class FileView(Protocol):
+    """Files of the host, read only. Paths are absolute in the host's root; no link in a path's parents is followed
+    unless root (or the agent's own user) made it. All raise ResourceError."""
+
+    def lstat(self, path: str) -> Stat | None:
+        """What is at `path`, not following a link there; None when nothing is (also when a parent is missing)."""
+
+    def read(self, path: str, limit: int = 64 << 20) -> bytes:
+        """The bytes of the regular file at `path`; never follows a link there; over `limit` bytes is an error."""
+
+    def digest(self, path: str) -> str:
+        """The sha256 of the regular file at `path`, in hexadecimal, streamed."""
+
+    def readlink(self, path: str) -> str:
+        """The target text of the link at `path`."""
+
+    def listdir(self, path: str) -> Sequence[str]:
+        """The names in the directory at `path`, sorted; empty when there is no directory."""
+
+
+class Files(FileView, Protocol):
+    """Files of the host, writable. Every change is atomic and never more readable than its result."""
+
+    def stage(self, path: str, data: bytes, *, mode: int, owner: tuple[int, int]) -> Staged:
+        """Write a complete temporary file beside `path`, owned by (uid, gid) and with `mode`, not yet visible as it."""
+
+    def discard(self, staged: Staged) -> None:
+        """Remove a staged file that will not be published."""
+
+    def publish(self, staged: Sequence[Staged]) -> list[ResourceError | None]:
+        """Flush all once, then rename each over its target; one result for each."""
+
+    def set_owner(self, path: str, uid: int, gid: int) -> None:
+        """Own what is at `path`, never through a link (-1 leaves one of them)."""
+
+    def set_mode(self, path: str, mode: int) -> None:
+        """Set the permission bits of the file or directory at `path`, never through a link."""
+
+    def make_directory(self, path: str, *, mode: int, owner: tuple[int, int]) -> None:
+        """Make one directory whose parent exists, never more open than `mode`."""
+
+    def make_symlink(self, path: str, target: str) -> None:
+        """Put a link at `path`, replacing a link or file there in one step."""
+
+    def unlink(self, path: str) -> None:
+        """Remove the file, link, fifo or socket at `path`; nothing there is fine."""
+
+    def remove_directory(self, path: str, *, recursive: bool = False) -> None:
+        """Remove the directory at `path`; with `recursive` all in it, without crossing into another file system."""
+
+    def sweep(self, path: str) -> None:
+        """Remove what an interrupted `stage` of `path` left beside it."""
+
+
+class Accounts(Protocol):
+    """User and group names of the host's root."""
+
+    def user_name(self, uid: int) -> str:
+        """The name of `uid`, or its number as text."""
+
+    def group_name(self, gid: int) -> str:
+        """The name of `gid`, or its number as text."""
+
+    def user_id(self, name: str) -> int:
+        """The uid of a name or of a number as text. Raises ResourceError when the host has no such user."""
+
+    def group_id(self, name: str) -> int:
+        """The gid of a name or of a number as text. Raises ResourceError when the host has no such group."""
+
+
+Json = Mapping[str, Any]
+
+
+class EngineView(Protocol):
+    """A container engine, read only. All raise ResourceError, naming the engine and what to do."""
+
+    def containers(self, names: Sequence[str]) -> Mapping[str, Json]:
+        """The inspection of each container of these names that exists, from one list call."""
+
+    def image_id(self, reference: str) -> str | None:
+        """The id of a local image, or None when it is not here."""
+
+    def logs(self, name: str, lines: int = 10) -> str:
+        """The last lines a container wrote."""
+
+
+class Engine(EngineView, Protocol):
+    """A container engine, writable."""
+
+    def pull(self, reference: str) -> str:
+        """Fetch an image; its id."""
+
+    def create(self, name: str, options: Json) -> str:
+        """Make a container, not yet started, from options in the engine API's own words; its id."""
+
+    def start(self, name: str) -> None:
+        """Start it."""
+
+    def stop(self, name: str, timeout_seconds: int) -> None:
+        """Stop it, killing it after the time-out."""
+
+    def restart(self, name: str, timeout_seconds: int) -> None:
+        """Stop and start it."""
+
+    def rename(self, name: str, new_name: str) -> None:
+        """Give it another name."""
+
+    def remove(self, name: str) -> None:
+        """Remove it, stopped or not; its named volumes stay."""
+
+
+class HostView(Protocol):
+    """A host that can be looked at and not changed."""
+
+    @property
+    def root(self) -> str:
+        """The root all paths are in: `/`, or another root's absolute path."""
+
+    @property
+    def files(self) -> FileView:
+        """Its files."""
+
+    @property
+    def accounts(self) -> Accounts:
+        """Its users and groups."""
+
+    @property
+    def engine(self) -> EngineView:
+        """Its container engine; raises Unsupported when there is none."""
+
+    def probe(self, *argv: str, accept: Sequence[int] = (0,), timeout_seconds: float = 60) -> Completed:
+        """Run a command that only reads. Raises ResourceError when its status is not accepted or it overruns."""
+
+    def content(self, content: Content) -> bytes:
+        """The bytes of a content."""
+
+
+class Host(HostView, Protocol):
+    """A host that can be changed; only `apply` ever holds one."""
+
+    @property
+    def files(self) -> Files:
+        """Its files."""
+
+    @property
+    def engine(self) -> Engine:
+        """Its container engine; raises Unsupported when there is none."""
+
+    def run(self, *argv: str, accept: Sequence[int] = (0,), timeout_seconds: float = 300, stdin: str = "") -> Completed:
+        """Run a command that may change the host. Raises ResourceError when its status is not accepted."""
+
+    def run_detached(self, *argv: str, env: Mapping[str, str], timeout_seconds: float) -> Completed:
+        """Run a command that must end even when the agent is stopped or upgraded meanwhile (a package transaction).
+
+        Any status is returned; the command is never killed, and ResourceError says so when it overruns.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """One thing Git says about this host."""
+
+    kind: ClassVar[str]
+    identity_field: ClassVar[str]
+    restarted_by: ClassVar[tuple[str, ...]] = ()  # properties whose convergence already delivers an owed refresh
+    awaits: ClassVar[tuple[str, ...]] = ()  # host refreshes to deliver before this kind is observed or applied
+
+    def __init_subclass__(cls, *, kind: str, identity: str) -> None:
+        """File the kind's name, and the field that identifies a resource of it."""
+        cls.kind, cls.identity_field = kind, identity
+
+    @property
+    def identity(self) -> str:
+        """What identifies it among its kind."""
+        return str(getattr(self, self.identity_field))
+
+    @property
+    def id(self) -> str:
+        """`kind:identity`, unique on a host."""
+        return f"{self.kind}:{self.identity}"
+
+    def problems(self) -> Sequence[str]:
+        """What is wrong with this combination of fields, each a sentence; found before anything is touched."""
+        return ()
+
+    def provides(self) -> Sequence[str]:
+        """Keys of what it brings into being, for the implicit edges of others, such as `path:/etc/motd`."""
+        return ()
+
+    def needs(self) -> Sequence[tuple[str, ...]]:
+        """Implicit edges: of each tuple of keys the first that any resource provides is required."""
+        return ()
+
+    def refresh_on(self) -> Mapping[str, tuple[str, ...]]:
+        """For each refresh action (`restart`, `reload`), the resource ids (globs) whose change asks for it."""
+        return {}
+
+    def host_refreshes(self) -> Sequence[str]:
+        """Host-wide refreshes that a change of this resource owes, such as `daemon-reload`."""
+        return ()
+
+    def desired(self, observed: State) -> State:  # noqa: ARG002  (a kind may resolve a relative wish against it)
+        """The properties Git wants; None leaves one unmanaged.
+
+        A wish that is relative (a version glob, a symbolic mode) is resolved against what is observed.
+        """
+        skipped = (self.identity_field,)
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in skipped}
+
+    def observe(self, host: HostView) -> State:
+        """What the host shows of it. Only reads. Raises ResourceError."""
+        raise TypeError(f"{type(self).__name__} has neither observe nor observe_all; host {host.root}")
+
+    def apply(self, host: Host, drift: Drift) -> None:
+        """Close the drift, which is never empty. Raises ResourceError."""
+        raise TypeError(f"{type(self).__name__} has neither apply nor apply_all; host {host.root}, {len(drift)} drifts")
+
+    def refresh(self, host: Host, action: str) -> None:
+        """Deliver an owed refresh if it runs; what is stopped stays stopped. Raises ResourceError."""
+        raise TypeError(f"{type(self).__name__} cannot {action}; host {host.root}")
+
+    def contents(self, host: HostView, drift: Drift) -> tuple[bytes, bytes] | None:  # noqa: ARG002
+        """Before and after of content that the drift names by digest, for a diff; None when there is none."""
+        return None
+
+    def undo(self, prior: State) -> Self | None:  # noqa: ARG002  (kinds that cannot be undone are forgotten)
+        """The resource that takes the host back to `prior` when this one leaves Git; None when it is only forgotten."""
+        return None
+
+    def recover(self, host: Host) -> None:  # noqa: B027
+        """Clear away what an interrupted apply of this resource may have left."""
+
+    @classmethod
+    def observe_all(cls, host: HostView, wanted: Sequence[Self]) -> list[Observation]:
+        """Observe many at once; a kind overrides this when one read answers for all."""
+        return [observed(resource, host) for resource in wanted]
+
+    @classmethod
+    def apply_all(cls, host: Host, steps: Sequence[tuple[Self, Drift]]) -> list[ResourceError | None]:
+        """Apply many at once, each failing on its own; a kind overrides this when they share one transaction."""
+        return [applied(resource, host, drift) for resource, drift in steps]
+
+
+def observed(resource: Resource, host: HostView) -> Observation:
+    """One observation, its error as a value."""
+    try:
+        return resource.observe(host)
+    except ResourceError as error:
+        return error
+
+
+def applied(resource: Resource, host: Host, drift: Drift) -> ResourceError | None:
+    """One apply, its error as a value."""
+    try:
+        resource.apply(host, drift)
+    except ResourceError as error:
+        return error
+    return None
