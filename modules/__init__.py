@@ -1,0 +1,1 @@
+"""Resource modules: one kind, one file."""

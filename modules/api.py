@@ -88,8 +88,11 @@ class Staged:
 
 
 class FileView(Protocol):
-    """Files of the host, read only. Paths are absolute in the host's root; no link in a path's parents is followed
-    unless root (or the agent's own user) made it. All raise ResourceError."""
+    """Files of the host, read only; every method raises ResourceError.
+
+    Paths are absolute in the host's root; no link in a path's parents is followed unless root (or the agent's own
+    user) made it.
+    """
 
     def lstat(self, path: str) -> Stat | None:
         """What is at `path`, not following a link there; None when nothing is (also when a parent is missing)."""
@@ -316,7 +319,7 @@ class Resource:
         """The resource that takes the host back to `prior` when this one leaves Git; None when it is only forgotten."""
         return None
 
-    def recover(self, host: Host) -> None:  # noqa: B027
+    def recover(self, host: Host) -> None:
         """Clear away what an interrupted apply of this resource may have left."""
 
     @classmethod
