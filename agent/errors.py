@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class Retry(Enum):
@@ -89,3 +93,17 @@ class ManifestInvalid(RevisionError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(dict.fromkeys(sorted(problems)))
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def gather(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Call a function on every item, so that all problems come at once. Raises ManifestInvalid with those of all."""
+    results: list[Result] = []
+    problems: list[Problem] = []
+    for item in items:
+        try:
+            results.append(function(item))
+        except ManifestInvalid as error:
+            problems.extend(error.problems)
+    if problems:
+        raise ManifestInvalid(problems)
+    return results

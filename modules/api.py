@@ -164,32 +164,44 @@ Json = Mapping[str, Any]
 
 
 class EngineView(Protocol):
-    """A container engine, read only. All raise ResourceError, naming the engine and what to do."""
+    """A container engine, read only. Every method raises ResourceError, naming the engine and what to do next."""
 
     def containers(self, names: Sequence[str]) -> Mapping[str, Json]:
-        """The inspection of each container of these names that exists, from one list call."""
+        """Those of these containers that exist, running or not, by name: entries of `GET /containers/json`, one call."""
+
+
+class Engine(EngineView, Protocol):
+    """A container engine, writable, and looked at more closely than a plan needs."""
+
+    def inspect(self, name: str) -> Json | None:
+        """The inspection (`GET /containers/NAME/json`) of a container, or None when there is none of that name."""
+
+    def settled(self, name: str, *, steady_seconds: float, healthy_seconds: float) -> Json:
+        """Its inspection once it has run for `steady_seconds` and its health check, if any, has said something.
+
+        Earlier when it stops or restarts; at the latest after `healthy_seconds`, with the check still undecided.
+        """
+
+    def logs(self, name: str, lines: int) -> str:
+        """The last lines a container wrote, to both streams; bounded."""
 
     def image_id(self, reference: str) -> str | None:
         """The id of a local image, or None when it is not here."""
 
-    def logs(self, name: str, lines: int = 10) -> str:
-        """The last lines a container wrote."""
+    def pull(self, reference: str) -> None:
+        """Fetch an image that names a tag or a digest."""
 
-
-class Engine(EngineView, Protocol):
-    """A container engine, writable."""
-
-    def pull(self, reference: str) -> str:
-        """Fetch an image; its id."""
-
-    def create(self, name: str, options: Json) -> str:
-        """Make a container, not yet started, from options in the engine API's own words; its id."""
+    def create(self, name: str, options: Json) -> None:
+        """Make a container, not yet started, from options in the words of `POST /containers/create`."""
 
     def start(self, name: str) -> None:
-        """Start it."""
+        """Start it; it may run already."""
+
+    def unpause(self, name: str) -> None:
+        """Let a paused one go on."""
 
     def stop(self, name: str, timeout_seconds: int) -> None:
-        """Stop it, killing it after the time-out."""
+        """Stop it, killing it after the time-out; it may have stopped already."""
 
     def restart(self, name: str, timeout_seconds: int) -> None:
         """Stop and start it."""
@@ -197,8 +209,8 @@ class Engine(EngineView, Protocol):
     def rename(self, name: str, new_name: str) -> None:
         """Give it another name."""
 
-    def remove(self, name: str) -> None:
-        """Remove it, stopped or not; its named volumes stay."""
+    def remove(self, name: str, *, anonymous_volumes: bool) -> None:
+        """Remove it, stopped or not; named volumes stay, those that the engine named go if asked for."""
 
 
 class HostView(Protocol):
@@ -255,6 +267,8 @@ class Resource:
     kind: ClassVar[str]
     identity_field: ClassVar[str]
     restarted_by: ClassVar[tuple[str, ...]] = ()  # properties whose convergence already delivers an owed refresh
+    family: ClassVar[str] = ""  # kinds that only depend on each other by edges, so that batches may look past them
+    gathers: ClassVar[bool] = False  # one transaction for every step of the kind that is ready, however far down
     awaits: ClassVar[tuple[str, ...]] = ()  # host refreshes to deliver before this kind is observed or applied
 
     def __init_subclass__(cls, *, kind: str, identity: str) -> None:

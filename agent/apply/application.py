@@ -1,0 +1,239 @@
+"""One plan being applied: batch by batch, each observed again, applied, verified and written down."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from agent.apply.batches import batches
+from agent.apply.outcome import BLOCKED, CONVERGED, FAILED, IN_SYNC, Outcome, outcome_of, verdict
+from agent.apply.refreshes import HOST, Refreshes
+from agent.catalog import Node
+from agent.plan import Plan, Step, compare, encoded, observe, rebuild
+from agent.store import Changed, Entry, Store
+from modules.api import Drift, Host, Resource, ResourceError, State
+
+
+@dataclass(frozen=True)
+class Author:
+    """The revision that is applied, for the audit trail."""
+
+    revision: str
+    author: str
+    summary: str
+
+
+@dataclass(frozen=True)
+class Conduct:
+    """How a plan is applied: who is told of each outcome, when to stop, and whether a mass removal is confirmed."""
+
+    tell: Callable[[Outcome], None] = lambda _outcome: None
+    stopped: Callable[[], bool] = lambda: False
+    removals_confirmed: bool = False
+
+
+class Application:
+    """The steps of a plan being applied; `outcomes` grows as they are dealt with."""
+
+    def __init__(self, plan: Plan, host: Host, store: Store, author: Author, conduct: Conduct) -> None:
+        self.plan, self.host, self.store, self.author, self.conduct = plan, host, store, author, conduct
+        self.inventory = store.inventory()
+        self.refreshes = Refreshes(plan, store)
+        self.outcomes: dict[str, Outcome] = {}
+        self._steps = {step.node.id: step for step in plan.steps}
+        self._position = {name: index for index, name in enumerate(self._steps)}
+        self._changed: set[str] = set()
+
+    def converge(self) -> None:
+        """Deal with every step of the catalog."""
+        self._recover()
+        for batch in batches(self.plan.steps, self.outcomes):
+            if self.conduct.stopped():
+                break
+            self._batch(batch)
+        for step in self.plan.steps:
+            if step.node.id not in self.outcomes:
+                self.tell(outcome_of(step, BLOCKED, "the pass was stopped before it"))
+
+    def tell(self, outcome: Outcome) -> None:
+        """Keep an outcome, and say it when there is anything to say."""
+        self.outcomes[outcome.id] = outcome
+        if outcome.result != IN_SYNC:
+            self.conduct.tell(outcome)
+
+    def _recover(self) -> None:
+        for entry in self.inventory.values():
+            resource = rebuild(entry) if entry.pending else None
+            if resource is not None:
+                resource.recover(self.host)
+
+    # One batch
+
+    def _batch(self, steps: Sequence[Step]) -> None:
+        self.deliver_to_host(type(steps[0].node.resource).awaits)
+        free = [step for step in steps if not self._blocked(step)]
+        due = [step for step in free if self._due(step)]
+        for step in free:
+            if not self._due(step):
+                self.tell(outcome_of(step, IN_SYNC))
+        if due:
+            self._apply(self._observe_again(due))
+        for step in free:
+            self.deliver_to(step.node)
+
+    def _blocked(self, step: Step) -> bool:
+        failed = [name for name in step.node.requires if self.outcomes[name].result in (FAILED, BLOCKED)]
+        if failed:
+            self.tell(outcome_of(step, BLOCKED, f"needs {', '.join(failed)}"))
+        return bool(failed)
+
+    def _due(self, step: Step) -> bool:
+        """Tell whether it drifts, or may by now because of something it depends on."""
+        if not step.in_sync:
+            return True
+        return not (self._changed.isdisjoint(step.node.requires) and self._changed.isdisjoint(step.node.after))
+
+    def _observe_again(self, due: Sequence[Step]) -> list[Step]:
+        """Look once more when an earlier step changed the world: the plan's observation was a prediction."""
+        if not self._changed:
+            return list(due)
+        seen = observe(self.host, [step.node.resource for step in due])
+        return [replace(compare(step.node, now), cause=step.cause) for step, now in zip(due, seen, strict=True)]
+
+    def _apply(self, steps: Sequence[Step]) -> None:
+        unseen = [outcome_of(step, FAILED, str(step.error)) for step in steps if step.error is not None]
+        self.write_down([], unseen)
+        for outcome in [*unseen, *(outcome_of(step, IN_SYNC) for step in steps if step.in_sync)]:
+            self.tell(outcome)
+        drifting = [step for step in steps if step.drift]
+        if not drifting:
+            return
+        owed = [item for step in drifting for item in self.refreshes.owed_by(step.node)]
+        self.store.begin([self._entry(step, step.observed, pending=True) for step in drifting], owed)
+        self.refreshes.note(owed)
+        started = time.monotonic()
+        errors = apply_kind(self.host, [(step.node.resource, step.drift) for step in drifting])
+        seconds = (time.monotonic() - started) / len(drifting)
+        again = observe(self.host, [step.node.resource for step in drifting])
+        verified = [compare(step.node, seen) for step, seen in zip(drifting, again, strict=True)]
+        self._settle([verdict(*found, seconds) for found in zip(drifting, errors, verified, strict=True)], verified)
+
+    def _settle(self, outcomes: Sequence[Outcome], verified: Sequence[Step]) -> None:
+        """Write what a batch came to, then tell it."""
+        entries, forgotten = [], []
+        for outcome, now in zip(outcomes, verified, strict=True):
+            if outcome.result == FAILED and self._untouched(now):
+                self.refreshes.take_back(outcome.id)
+                known = self.inventory.get(outcome.id)
+                entries += [known] if known else []
+                forgotten += [] if known else [outcome.id]
+            else:
+                self._changed.add(outcome.id)
+                entries.append(self._entry(now, now.observed, pending=False))
+        self.write_down(entries, outcomes, forgotten)
+        for outcome in outcomes:
+            self.tell(outcome)
+
+    def _untouched(self, now: Step) -> bool:
+        """Tell whether a failed step left the host as it was found."""
+        before = self._steps[now.node.id]
+        return now.error is None and before.error is None and dict(now.observed) == dict(before.observed)
+
+    def _entry(self, step: Step, left: State, *, pending: bool) -> Entry:
+        name = step.node.id
+        known = self.inventory.get(name)
+        prior = known.prior if known else self._steps[name].observed
+        since = known.since if known else int(time.time())
+        resource = encoded(step.node.resource)
+        return Entry(name, resource, prior, left, pending, self._position[name], self.author.revision, since)
+
+    def write_down(self, entries: Iterable[Entry], outcomes: Iterable[Outcome], forgotten: Iterable[str] = ()) -> None:
+        """Write inventory entries and the audit trail; the same failure again is not news and is not written."""
+        entries, changes, forgotten = list(entries), list(self._audit(outcomes)), list(forgotten)
+        if entries or changes or forgotten:
+            self.store.finish(entries, changes, forgotten)
+
+    def _audit(self, outcomes: Iterable[Outcome]) -> Iterator[Changed]:
+        for outcome in outcomes:
+            if outcome.result == FAILED and self.store.last_message(outcome.id) == outcome.message:
+                continue
+            drift = {name: [change.before, change.after] for name, change in outcome.drift.items()}
+            yield Changed(
+                id=outcome.id,
+                result=outcome.result,
+                cause=outcome.cause,
+                revision=self.author.revision,
+                author=self.author.author,
+                summary=self.author.summary,
+                place=outcome.place,
+                drift=drift,
+                message=outcome.message,
+            )
+
+    # Refreshes
+
+    def deliver_to(self, node: Node) -> None:
+        """Deliver what a resource is owed, unless its own change has done so already."""
+        due = self.refreshes.due(node.id)
+        outcome = self.outcomes[node.id]
+        if not due or outcome.result in (FAILED, BLOCKED):
+            return
+        keys = [(node.id, action) for action in due]
+        if outcome.result == CONVERGED and set(outcome.drift).intersection(node.resource.restarted_by):
+            self.refreshes.delivered(keys)
+            return
+        owed = list(self.refreshes.owed_by(node))
+        if owed:
+            self.store.begin([], owed)
+            self.refreshes.note(owed)
+        action, causes = next(iter(due.items()))
+        started = time.monotonic()
+        try:
+            node.resource.refresh(self.host, action)
+            refreshed = replace(outcome, result=CONVERGED, message=f"{action}, because {', '.join(causes)} changed")
+            self._changed.add(node.id)
+            self.refreshes.delivered(keys)
+        except ResourceError as error:
+            refreshed = replace(outcome, result=FAILED, message=f"{action}: {error}")
+        refreshed = replace(refreshed, seconds=time.monotonic() - started)
+        self.write_down([], [refreshed])
+        self.tell(refreshed)
+
+    def deliver_to_host(self, names: Sequence[str]) -> None:
+        """Deliver the host-wide refreshes of these names that are owed."""
+        from modules.registry import HOST_REFRESHES
+
+        for name in self.refreshes.due_to_host():
+            if name not in names:
+                continue
+            try:
+                HOST_REFRESHES[name](self.host)
+                self.refreshes.delivered([(HOST, name)])
+            except ResourceError as error:
+                self.tell(Outcome(f"{HOST}:{name}", FAILED, message=str(error)))
+
+    def deliver_rest(self) -> None:
+        """Deliver what removals owed, and forget what is owed to nobody."""
+        self.deliver_to_host(self.refreshes.due_to_host())
+        for step in self.plan.steps:
+            self.deliver_to(step.node)
+        self.refreshes.drop_strangers()
+
+    def adopt(self) -> None:
+        """Own what was in sync already, so that it is known when it leaves Git."""
+        entries = []
+        for step in self.plan.steps:
+            known = self.inventory.get(step.node.id)
+            same = known is not None and not known.pending and known.resource == encoded(step.node.resource)
+            if self.outcomes[step.node.id].result == IN_SYNC and not same:
+                entries.append(self._entry(step, step.observed, pending=False))
+        self.write_down(entries, [])
+
+
+def apply_kind(host: Host, steps: Sequence[tuple[Resource, Drift]]) -> Sequence[ResourceError | None]:
+    """Apply resources of one kind; an error of the whole is the error of each."""
+    try:
+        return type(steps[0][0]).apply_all(host, steps)
+    except ResourceError as error:
+        return [error] * len(steps)

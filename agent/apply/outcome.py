@@ -1,0 +1,44 @@
+"""Outcome: what one step came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from agent.plan import REVISION, Step
+from modules.api import Drift, ResourceError
+
+IN_SYNC = "in_sync"
+CONVERGED = "converged"
+REMOVED = "removed"
+RELEASED = "released"
+FAILED = "failed"
+BLOCKED = "blocked"
+RESULTS = (IN_SYNC, CONVERGED, REMOVED, RELEASED, FAILED, BLOCKED)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of one step; `message` says why it failed, is blocked, or was refreshed."""
+
+    id: str
+    result: str  # one of RESULTS
+    place: str = ""
+    drift: Drift = field(default_factory=dict)
+    cause: str = REVISION
+    message: str = ""
+    seconds: float = 0.0
+
+
+def outcome_of(step: Step, result: str, message: str = "", seconds: float = 0.0) -> Outcome:
+    """An outcome of a step of the plan."""
+    return Outcome(step.node.id, result, str(step.node.place), step.drift, step.cause, message, seconds)
+
+
+def verdict(step: Step, error: ResourceError | None, now: Step, seconds: float) -> Outcome:
+    """Judge an applied step by what is observed now, whatever the tool that applied it said of itself."""
+    if error is not None or now.error is not None:
+        return outcome_of(step, FAILED, str(error or now.error), seconds)
+    if now.drift:
+        left = ", ".join(f"{name} is {change.before!r}, not {change.after!r}" for name, change in now.drift.items())
+        return outcome_of(step, FAILED, f"not converged: it was applied without an error, yet {left}", seconds)
+    return outcome_of(step, CONVERGED, "", seconds)

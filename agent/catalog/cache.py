@@ -1,0 +1,108 @@
+"""The compiled catalog on disk: valid as long as the objects and facts it was built from are the same.
+
+A commit that touches nothing of this host costs a comparison of a few object ids, not a compile; so does a pass in which
+nothing happened at all. The file holds rendered contents, so it is as private as the state directory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agent import __version__
+from agent.catalog import Catalog, Node
+from agent.catalog.codec import decode, encode
+from agent.errors import Place
+from agent.facts import Facts
+from agent.source import Tree
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A catalog, and a digest that is the same when it is the same."""
+
+    catalog: Catalog
+    digest: str
+
+
+def load(path: str, tree: Tree, host: str) -> Compiled | None:
+    """Read the cached catalog if it is what compiling `tree` for `host` would give; None when it is not, or unreadable."""
+    try:
+        with open(path, "rb") as file:
+            text = file.read()
+        cached = json.loads(text)
+        if not _valid(cached, tree, host):
+            return None
+        nodes = tuple(_node(row) for row in cached["nodes"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # a cache that cannot be read is compiled again; nothing is lost
+    return Compiled(Catalog(host, nodes), hashlib.sha256(text).hexdigest())
+
+
+def save(path: str, catalog: Catalog, inputs: Mapping[str, str], facts: Mapping[str, Any]) -> Compiled:
+    """Write the catalog with what it was built from; with an empty path only its digest is computed."""
+    nodes = [
+        (
+            *encode(node.resource, with_data=True),
+            node.place.file,
+            node.place.line,
+            node.requires,
+            node.after,
+            node.refresh,
+        )
+        for node in catalog.nodes
+    ]
+    made = {"code": _code(), "host": catalog.host, "inputs": inputs, "facts": facts, "nodes": nodes}
+    text = json.dumps(made, separators=(",", ":")).encode()
+    if path:
+        _replace(path, text)
+    return Compiled(catalog, hashlib.sha256(text).hexdigest())
+
+
+def _valid(cached: Mapping[str, Any], tree: Tree, host: str) -> bool:
+    if cached["code"] != _code() or cached["host"] != host:
+        return False
+    for path, known in cached["inputs"].items():
+        entry = tree.entry(path)
+        if (entry.id if entry else "") != known:
+            return False
+    facts = Facts()
+    return all(name in facts and _same(facts[name], known) for name, known in cached["facts"].items())
+
+
+def _same(fact: Any, known: Any) -> bool:  # noqa: ANN401  (any plain value)
+    return bool(json.loads(json.dumps(fact)) == known)
+
+
+def _node(row: Sequence[Any]) -> Node:
+    kind, fields, file, line, requires, after, refresh = row
+    refreshed = {action: tuple(ids) for action, ids in refresh.items()} if refresh else None
+    return Node(decode((kind, fields)), Place(file, line), tuple(requires), tuple(after), refreshed)
+
+
+def _code() -> str:
+    """Identify the code that compiles: the version, and in a checkout the newest change of it."""
+    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    folders = (
+        os.path.join(here, "manifest"),
+        os.path.join(here, "catalog"),
+        os.path.join(os.path.dirname(here), "modules"),
+    )
+    newest = max(
+        entry.stat().st_mtime_ns for folder in folders for entry in os.scandir(folder) if entry.name.endswith(".py")
+    )
+    return f"{__version__}-{newest}"
+
+
+def _replace(path: str, text: bytes) -> None:
+    temporary = f"{path}.new"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(temporary, path)

@@ -1,0 +1,59 @@
+"""Resources as plain JSON and back, for the catalog cache and the inventory."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from modules.registry import KINDS
+
+from modules.api import Content, Resource
+
+_KINDS = {kind.kind: kind for kind in KINDS}
+_CONTENT = "$content"
+
+
+def encode(resource: Resource, *, with_data: bool) -> list[Any]:
+    """`[kind, {field: value}]`; without data a content is only remembered by its digest (an inventory needs no more)."""
+    fields = {
+        field.name: _plain(value, with_data=with_data)
+        for field in dataclasses.fields(resource)
+        if (value := getattr(resource, field.name)) != field.default
+    }
+    return [resource.kind, fields]
+
+
+def decode(encoded: Any) -> Resource:  # noqa: ANN401  (JSON)
+    """Rebuild a resource. Raises KeyError, TypeError or ValueError when this version knows no such kind or field."""
+    kind, fields = encoded
+    for name, value in fields.items():
+        if type(value) in (list, dict):
+            fields[name] = _rich(value)
+    resource: Resource = _KINDS[kind](**fields)
+    return resource
+
+
+def _plain(value: Any, *, with_data: bool) -> Any:  # noqa: ANN401
+    if isinstance(value, Content):
+        encoded = {_CONTENT: value.digest, "size": value.size, "blob": value.blob}
+        if with_data and value.data is not None:
+            encoded["data"] = base64.b64encode(value.data).decode()
+        return encoded
+    if isinstance(value, tuple):
+        return [_plain(item, with_data=with_data) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(item, with_data=with_data) for key, item in value.items()}
+    return value
+
+
+def _rich(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, list):
+        return tuple(_rich(item) for item in value)
+    if not isinstance(value, dict):
+        return value
+    if _CONTENT in value:
+        data = value.get("data")
+        return Content(value[_CONTENT], value["size"], value["blob"], None if data is None else base64.b64decode(data))
+    return {key: _rich(item) for key, item in value.items()}

@@ -1,0 +1,155 @@
+"""Order: explicit and implicit edges, cycles, and the topological order with ties by declaration."""
+
+from __future__ import annotations
+
+import fnmatch
+import heapq
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from agent.catalog.typed import Typed
+from agent.errors import ManifestInvalid, Problem, gather
+from agent.manifest.render import nearest
+from agent.manifest.structure import problem
+
+
+@dataclass(frozen=True)
+class Edges:
+    """What one resource depends on, by id."""
+
+    requires: tuple[str, ...]  # blocked when one of these failed
+    after: tuple[str, ...]  # order only
+    refresh: Mapping[str, tuple[str, ...]]  # action -> whose change asks for it
+
+
+def connect(resources: Sequence[Typed]) -> dict[str, Edges]:
+    """Resolve every edge, in an order that satisfies them all. Raises ManifestInvalid: unknown ids, duplicates, cycles."""
+    by_id = _unique(resources)
+    _one_owner_each(resources)
+    explicit = dict(gather(lambda typed: (typed.resource.id, _explicit(typed, by_id)), resources))
+    _order(by_id, {name: {*edges.requires, *edges.after} for name, edges in explicit.items()})
+    edges = _with_implicit(resources, explicit)
+    order = _order(by_id, {name: {*found.requires, *found.after} for name, found in edges.items()})
+    return {name: edges[name] for name in order}
+
+
+def _unique(resources: Sequence[Typed]) -> dict[str, Typed]:
+    by_id: dict[str, Typed] = {}
+    problems = []
+    for typed in resources:
+        first = by_id.setdefault(typed.resource.id, typed)
+        if first is not typed:
+            problems.append(
+                Problem(typed.place, f"{typed.resource.id} is declared twice; the first is at {first.place}")
+            )
+    if problems:
+        raise ManifestInvalid(problems)
+    return by_id
+
+
+def _one_owner_each(resources: Sequence[Typed]) -> None:
+    """Refuse two resources for one thing, such as a file and a directory at one path."""
+    owners: dict[str, Typed] = {}
+    problems = []
+    for typed in resources:
+        for key in typed.resource.provides():
+            if key.startswith("in:"):
+                continue
+            first = owners.setdefault(key, typed)
+            if first is not typed:
+                message = f"{typed.resource.id} and {first.resource.id} (at {first.place}) are the same thing; keep one"
+                problems.append(Problem(typed.place, message))
+    if problems:
+        raise ManifestInvalid(problems)
+
+
+def _explicit(typed: Typed, by_id: Mapping[str, Typed]) -> Edges:
+    refresh = {
+        action: tuple(_match(typed, action + "_on", patterns, by_id))
+        for action, patterns in typed.resource.refresh_on().items()
+        if patterns
+    }
+    wanted = [item for ids in refresh.values() for item in ids]
+    after = dict.fromkeys([*_match(typed, "after", typed.after, by_id), *wanted])
+    return Edges(tuple(_match(typed, "requires", typed.requires, by_id)), tuple(after), refresh)
+
+
+def _match(typed: Typed, key: str, patterns: Iterable[str], by_id: Mapping[str, Typed]) -> list[str]:
+    """Resolve ids and globs. A glob may match nothing; an id that is not there is a problem."""
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        if set(pattern) & set("*?["):
+            found |= dict.fromkeys(name for name in by_id if fnmatch.fnmatchcase(name, pattern))
+        elif pattern in by_id:
+            found[pattern] = None
+        else:
+            message = f"`{key}` of {typed.resource.id} names {pattern}, which this host does not have"
+            raise problem(typed.place, message + nearest(pattern, by_id))
+    found.pop(typed.resource.id, None)
+    return list(found)
+
+
+def _with_implicit(resources: Sequence[Typed], explicit: Mapping[str, Edges]) -> dict[str, Edges]:
+    providers: defaultdict[str, list[str]] = defaultdict(list)
+    for typed in resources:
+        for key in typed.resource.provides():
+            providers[key].append(typed.resource.id)
+    edges = {}
+    for typed in resources:
+        name, own = typed.resource.id, explicit[typed.resource.id]
+        requires = dict.fromkeys(own.requires)
+        for candidates in typed.resource.needs():
+            key = next((key for key in candidates if key in providers), None)
+            for provider in providers[key] if key else ():
+                # What an admin said outright wins over what we infer: an implicit edge never closes a cycle.
+                if provider != name and not _reaches(provider, name, explicit):
+                    requires[provider] = None
+        edges[name] = Edges(tuple(requires), own.after, own.refresh)
+    return edges
+
+
+def _reaches(start: str, goal: str, edges: Mapping[str, Edges]) -> bool:
+    seen, waiting = {start}, [start]
+    while waiting:
+        found = edges[waiting.pop()]
+        for name in (*found.requires, *found.after):
+            if name == goal:
+                return True
+            if name not in seen:
+                seen.add(name)
+                waiting.append(name)
+    return False
+
+
+def _order(by_id: Mapping[str, Typed], needs: Mapping[str, set[str]]) -> list[str]:
+    """Sort topologically, ties by order of declaration (Kahn's algorithm on a heap). Raises ManifestInvalid for a cycle."""
+    position = {name: index for index, name in enumerate(by_id)}
+    names = list(by_id)
+    waiting = {name: len(needs[name]) for name in names}
+    dependants: defaultdict[str, list[str]] = defaultdict(list)
+    for name in names:
+        for need in needs[name]:
+            dependants[need].append(name)
+    ready = [position[name] for name in names if not waiting[name]]
+    order = []
+    while ready:
+        name = names[heapq.heappop(ready)]
+        order.append(name)
+        for dependant in dependants[name]:
+            waiting[dependant] -= 1
+            if not waiting[dependant]:
+                heapq.heappush(ready, position[dependant])
+    if len(order) < len(names):
+        raise _cycle([name for name in names if waiting[name]], needs, by_id)
+    return order
+
+
+def _cycle(stuck: Sequence[str], needs: Mapping[str, set[str]], by_id: Mapping[str, Typed]) -> ManifestInvalid:
+    """Walk from any stuck resource until one comes again: that is a cycle; name its members in order."""
+    within = set(stuck)
+    path = [stuck[0]]
+    while (step := min(needs[path[-1]] & within)) not in path:
+        path.append(step)
+    members = [*path[path.index(step) :], step]
+    return problem(by_id[step].place, f"dependency cycle: {' -> '.join(members)}; each needs the next")

@@ -1,0 +1,76 @@
+"""agentctl: parse, call one function, render, choose the exit status. One verb a file, imported when it is called."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from agent.errors import AgentError, ManifestInvalid
+
+VERBS = {  # verb -> module, in the order of --help
+    "status": ("agent.cli.status", "tell whether this host is what Git says, and since when"),
+    "plan": ("agent.cli.plan", "show what would change, and change nothing"),
+    "apply": ("agent.cli.apply", "converge this host now, without the daemon"),
+    "sync": ("agent.cli.sync", "ask the running daemon for a pass now, and wait for it"),
+    "validate": ("agent.cli.validate", "check a repository for every host, all problems at once"),
+    "show": ("agent.cli.show", "show the resources of this host, or one in full"),
+    "explain": ("agent.cli.explain", "tell which file and line gives a variable or a resource"),
+    "facts": ("agent.cli.facts", "show what templates can know about this host"),
+    "run": ("agent.cli.run", "be the daemon, in the foreground (what the systemd unit starts)"),
+    "version": ("agent.cli.version", "show the version"),
+}
+HIDDEN = {"pass": "agent.cli.one_pass"}
+EPILOG = """exit status:
+  plan           0 in sync, 2 changes are pending, 1 error
+  apply, sync    0 converged, 4 some resource failed or is blocked, 1 could not run
+  validate       0 fine, 1 problems
+  status         0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (the monitoring-plugin convention)
+  all            1 for wrong usage, 130 when interrupted
+
+`agentctl VERB --help` tells more; the manual is agentctl(8)."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; its exit status. No error ends in a traceback: what is known is said in one message."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(given)
+    except ManifestInvalid as error:
+        print(error, file=sys.stderr)
+        files = len({problem.place.file for problem in error.problems})
+        count = len(error.problems)
+        print(f"{count} problem{'s' * (count > 1)} in {files} file{'s' * (files > 1)}", file=sys.stderr)
+    except AgentError as error:
+        print(f"agentctl: {error}", file=sys.stderr)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader left; there is nobody to tell
+    except KeyboardInterrupt:
+        print("agentctl: interrupted", file=sys.stderr)
+        return 130
+    except OSError as error:
+        print(f"agentctl: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
+    return 3 if given[:1] == ["status"] else 1
+
+
+def _dispatch(given: list[str]) -> int:
+    from importlib import import_module
+
+    from agent.cli.parser import parse, usage
+
+    verb = given[0] if given else "--help"
+    if verb in ("-h", "--help", "help"):
+        print(usage(VERBS, EPILOG))
+        return 0
+    if verb == "--version":
+        verb = "version"
+    module = VERBS[verb][0] if verb in VERBS else HIDDEN.get(verb)
+    if module is None:
+        import difflib
+
+        close = difflib.get_close_matches(verb, VERBS, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        print(f"agentctl: there is no verb {verb!r}{hint} (agentctl --help lists them)", file=sys.stderr)
+        return 1
+    loaded = import_module(module)
+    options = parse(verb, loaded, given[1:])
+    return int(loaded.run(options)) if options is not None else 1

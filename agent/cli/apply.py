@@ -1,0 +1,65 @@
+"""agentctl apply: converge this host now, without the daemon."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+
+from agent.apply import Conduct, Outcome
+from agent.cli.parser import add_json, add_place
+from agent.cli.passing import Stop, desired_for, make_pass
+from agent.cli.session import site_of, writing
+from agent.cli.text import outcome_line, paint, printable
+from agent.report import Report, outcome_to_json, report_to_json, summary
+
+HELP = "Converge this host to the newest revision now. Prints a line for each resource that is not in sync."
+EPILOG = (
+    "exit status: 0 converged, 4 some resource failed or is blocked, 1 could not run or the newest revision is refused"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Take the options that say which repository, host and root."""
+    add_place(parser)
+    parser.add_argument("--confirm-removals", action="store_true", help="remove even an unusual share of what is owned")
+    add_json(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Apply, and say what came of it."""
+    started = time.time()
+    stop = Stop()
+    stop.listen()
+    with writing(site_of(options)) as session:
+        desired = desired_for(session, "apply", options.ref)
+        conduct = Conduct(_silent if options.json else _tell, stop, options.confirm_removals)
+        report = make_pass(session, "apply", desired, conduct, started)
+    if options.json:
+        print(json.dumps(report_to_json(report), indent=2))
+    else:
+        _conclude(report)
+    return 1 if report.rejection is not None else report.exit_status
+
+
+def _silent(_outcome: Outcome) -> None:
+    """Say nothing: `--json` prints all at the end."""
+
+
+def _tell(outcome: Outcome) -> None:
+    print(outcome_line(outcome_to_json(outcome)), flush=True)
+
+
+def _conclude(report: Report) -> None:
+    revision = report.revision
+    name = f'{revision.commit[:7]} "{printable(revision.summary)}"' if revision.commit else revision.summary
+    for notice in report.notices:
+        print(f"notice: {notice}", file=sys.stderr)
+    print(f"{report.host}: {name}: {summary(report.counts)} in {report.seconds:.1f} s")
+    if report.rejection is not None:
+        print(
+            paint(f"the newest revision is refused, {revision.commit[:7]} stays in force:", "red", sys.stderr),
+            file=sys.stderr,
+        )
+        print(report.rejection, file=sys.stderr)

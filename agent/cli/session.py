@@ -1,0 +1,140 @@
+"""What the verbs that look at or change a host share: where things are, and the parts of the pipeline put together."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from agent.errors import ConfigInvalid, StateUnusable
+from agent.reconcile import Desired, compile_tree
+from agent.settings import Settings, load
+from agent.source import Remote, Revision, Source, WorkingTree
+from agent.store import Store
+
+
+@dataclass(frozen=True)
+class Site:
+    """Which host this is, where its files and state are, and where its desired state comes from."""
+
+    host: str
+    root: str
+    state_dir: str
+    runtime_dir: str
+    remote: Remote
+    working_tree: bool
+    engine_socket: str
+    limits: dict[str, float]
+
+    @property
+    def status_path(self) -> str:
+        """The status file."""
+        return os.path.join(self.runtime_dir, "status.json")
+
+    @property
+    def cache_path(self) -> str:
+        """The compiled catalog."""
+        return os.path.join(self.state_dir, "catalog.json")
+
+
+def site_of(options: argparse.Namespace) -> Site:
+    """Put settings and options together; an option wins. Raises ConfigInvalid."""
+    root = os.path.abspath(options.root)
+    if not os.path.isdir(root):
+        raise ConfigInvalid(f"--root {root} is not a directory", "make it first, or check the path")
+    if options.working_tree and not options.repo:
+        raise ConfigInvalid("--working-tree needs --repo DIR", "name the directory of the checkout")
+    settings = Settings() if options.repo else load(options.config)
+    if not settings.repository and not options.repo:
+        raise ConfigInvalid(
+            f"no repository is configured in {options.config}", "write `repository: URL` there, or give --repo"
+        )
+    remote = settings.remote(repository=options.repo or settings.repository, branch=options.ref or settings.branch)
+    inside = partial(_inside, root)
+    return Site(
+        host=options.host or settings.host or socket.gethostname().partition(".")[0],
+        root=root,
+        state_dir=os.path.abspath(options.state_dir) if options.state_dir else inside(settings.state_dir),
+        runtime_dir=inside(settings.runtime_dir)
+        if not options.state_dir or root == "/"
+        else os.path.abspath(options.state_dir),
+        remote=remote,
+        working_tree=options.working_tree,
+        engine_socket=settings.container_engine,
+        limits={
+            "poll_seconds": settings.poll_interval,
+            "drift_seconds": settings.drift_interval,
+            "stale_seconds": 2 * settings.drift_interval + settings.pass_deadline,
+        },
+    )
+
+
+def _inside(root: str, path: str) -> str:
+    return path if root == "/" else os.path.join(root, path.lstrip("/"))
+
+
+@dataclass(frozen=True)
+class Session:
+    """One use of a site: its store and its source, open."""
+
+    site: Site
+    store: Store
+    source: Source
+    cache: str  # path of the compiled catalog, empty when it is not to be written
+
+    def compile(self, tree: Revision | WorkingTree) -> Desired:
+        """Compile what a tree says about this host. Raises ManifestInvalid."""
+        return Desired(compile_tree(tree, self.site.host, self.cache), tree)
+
+    def newest(self, ref: str | None = None) -> Desired:
+        """Fetch and compile what was asked for: the working tree, a ref, or the newest revision. Raises AgentError."""
+        if self.site.working_tree:
+            return self.compile(WorkingTree(self.site.remote.url))
+        revision = self.source.fetch(self.store.recall("in_force") or None)
+        return self.compile(self.source.revision(ref) if ref else revision)
+
+
+@contextlib.contextmanager
+def reading(site: Site) -> Iterator[Session]:
+    """Open a site to look at it: nothing of its state is written, and what must be fetched is thrown away if need be."""
+    with contextlib.ExitStack() as stack:
+        state_dir = site.state_dir
+        if not os.access(state_dir, os.W_OK):
+            state_dir = tempfile.mkdtemp(prefix="gitops-agent-")
+            stack.callback(shutil.rmtree, state_dir, ignore_errors=True)
+        store = Store(site.state_dir if os.access(site.state_dir, os.R_OK) else state_dir, writable=False)
+        stack.callback(store.close)
+        cache = site.cache_path if os.access(site.cache_path, os.R_OK) else ""
+        yield Session(site, store, Source(site.remote, os.path.join(state_dir, "repo.git")), cache)
+
+
+@contextlib.contextmanager
+def writing(site: Site) -> Iterator[Session]:
+    """Open a site to change it, alone: another pass on it is waited for. Raises StateUnusable."""
+    from agent.lock import held
+
+    for directory, mode in ((site.state_dir, 0o700), (site.runtime_dir, 0o755)):
+        make_directory(directory, mode)
+    with held(os.path.join(site.runtime_dir, "lock")):
+        store = Store(site.state_dir, writable=True)
+        try:
+            yield Session(site, store, Source(site.remote, os.path.join(site.state_dir, "repo.git")), site.cache_path)
+        finally:
+            store.close()
+
+
+def make_directory(path: str, mode: int) -> None:
+    """Make a directory of the agent's own. Raises StateUnusable with what to do."""
+    try:
+        os.makedirs(path, mode=mode, exist_ok=True)
+        if not os.access(path, os.W_OK):
+            raise PermissionError(13, "Permission denied")
+    except OSError as error:
+        hint = "run as root, or give --root DIR or --state-dir DIR"
+        raise StateUnusable(f"{path} cannot be used: {error.strerror}", hint) from error

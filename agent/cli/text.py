@@ -1,0 +1,91 @@
+"""How things look on a terminal and in a pipe: colour, ages, counts, lines for steps."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import IO, Any
+
+COLOURS = {"green": "32", "yellow": "33", "red": "31", "cyan": "36", "dim": "2", "bold": "1"}
+RESULT_COLOUR = {
+    "converged": "green", "removed": "green", "released": "yellow", "failed": "red", "blocked": "yellow",
+    "OK": "green", "WARNING": "yellow", "CRITICAL": "red", "UNKNOWN": "yellow",
+}  # fmt: skip
+
+
+def coloured(stream: IO[str]) -> bool:
+    """Tell whether a stream gets colour: a terminal, unless NO_COLOR is set (no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def paint(text: str, colour: str, stream: IO[str] | None = None) -> str:
+    """Colour a text where the stream shows colour."""
+    return f"\033[{COLOURS[colour]}m{text}\033[0m" if coloured(stream or sys.stdout) else text
+
+
+def printable(text: str) -> str:
+    """Make a text from Git or a tool safe for a terminal: control characters are shown, not obeyed."""
+    return "".join(char if char.isprintable() or char in "\n\t" else repr(char)[1:-1] for char in text)
+
+
+def age(seconds: float) -> str:
+    """A duration in the largest unit that says enough: 21 s, 4 min, 3 h, 2 d."""
+    for limit, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{max(0, int(seconds / unit))} {name}"
+    return f"{int(seconds / 86_400)} d"
+
+
+def ago(moment: float) -> str:
+    """How long ago a moment (seconds since the epoch) was."""
+    return f"{age(time.time() - moment)} ago"
+
+
+def clock(moment: float) -> str:
+    """A moment in local time: the hour when it was today, the date too when not."""
+    then, now = time.localtime(moment), time.localtime()
+    return time.strftime("%H:%M" if then[:3] == now[:3] else "%Y-%m-%d %H:%M", then)
+
+
+def several(count: int, noun: str) -> str:
+    """`1 problem`, `2 problems`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def short(value: object) -> str:
+    """One property's value, kept to what fits a line."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if len(text) == 64 and all(char in "0123456789abcdef" for char in text):
+        text = text[:12]
+    return printable(text if len(text) <= 60 else f"{text[:57]}...").replace("\n", "\\n")
+
+
+def differences(drift: Mapping[str, Sequence[Any]]) -> str:
+    """Every property that differs: `owner root -> www-data, mode 0644 -> 0600`."""
+    return ", ".join(f"{name} {short(before)} -> {short(after)}" for name, (before, after) in drift.items())
+
+
+def outcome_line(outcome: Mapping[str, Any], stream: IO[str] | None = None) -> str:
+    """One outcome: result, id, what and why, and its place in Git."""
+    result = paint(f"{outcome['result']:<9}", RESULT_COLOUR.get(outcome["result"], "dim"), stream)
+    drift = differences(outcome["drift"]) if outcome["result"] != "removed" else ""
+    message = printable(outcome["message"]).strip()
+    text = "; ".join(part for part in (drift, message) if part)
+    cause = "drift: " if outcome["cause"] == "drift" and drift else ""
+    return join_columns(f"  {result} {outcome['id']:<40} {cause}{text}", outcome["place"])
+
+
+def join_columns(left: str, right: str) -> str:
+    """Two columns, the right one last on the line."""
+    return f"{left}  {right}".rstrip() if right else left.rstrip()
+
+
+def tell(lines: Iterable[str]) -> None:
+    """Print lines."""
+    sys.stdout.write("".join(f"{line}\n" for line in lines))

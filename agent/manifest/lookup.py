@@ -1,0 +1,93 @@
+"""Files and templates of the repository, as the fields of a resource ask for them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+from agent.errors import Place, TreeError
+from agent.manifest.render import Names, Renderer, nearest
+from agent.source import Tree
+from modules.api import Content
+
+MAX_SOURCE_BYTES = 256 << 20
+
+
+def content_of(data: bytes) -> Content:
+    """A content held in memory."""
+    return Content(hashlib.sha256(data).hexdigest(), len(data), data=data)
+
+
+class Scope:
+    """Where one document's files and templates are looked up.
+
+    A role finds its own first, then those at the root; a host or group those at the root, then those of its roles.
+    """
+
+    def __init__(self, tree: Tree, folders: Sequence[str]) -> None:
+        self._tree, self._folders = tree, folders
+        self.renderer = Renderer(lambda name: self._template_text(name)[0])
+
+    def lookup(self, names: Names) -> Lookup:
+        """Bind the names that templates see."""
+        return Lookup(self._source, self._template_text, self.renderer, names)
+
+    def _find(self, name: str, kind: str) -> str:
+        """The path of a file in the first folder that has it. Raises ValueError."""
+        if name.startswith("/") or ".." in name.split("/"):
+            raise ValueError(f"{name!r} must be a path inside a {kind}/ folder, without '..'")
+        paths = [f"{folder}{kind}/{name}" for folder in self._folders]
+        found = [path for path in paths if self._tree.entry(path)]
+        if not found:
+            near = nearest(name, [known for folder in self._folders for known in self._tree.names(f"{folder}{kind}")])
+            raise ValueError(f"no file {name!r}{near}; looked for {', '.join(paths)}")
+        if len(found) > 1 and not self._folders[0]:
+            raise ValueError(f"{name!r} is in several places: {', '.join(found)}; use it from the role, or rename one")
+        return found[0]
+
+    def _source(self, name: str) -> Content:
+        path = self._find(name, "files")
+        entry = self._tree.entry(path)
+        if entry is None or entry.kind != "file":
+            raise ValueError(f"{path} is not a file")
+        data = self._tree.read(path, MAX_SOURCE_BYTES)
+        return Content(hashlib.sha256(data).hexdigest(), len(data), blob=entry.id)
+
+    def _template_text(self, name: str) -> tuple[str, str]:
+        path = self._find(name, "templates")
+        try:
+            return self._tree.read(path).decode(), path
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path} is not UTF-8 text, so it cannot be a template; use `source`") from error
+
+
+class Lookup:
+    """What `modules.fields.Lookup` asks for, with the names of one resource."""
+
+    def __init__(
+        self,
+        source: Callable[[str], Content],
+        template: Callable[[str], tuple[str, str]],
+        renderer: Renderer,
+        names: Names,
+    ) -> None:
+        self._source, self._template, self._renderer, self._names = source, template, renderer, names
+
+    def source(self, name: str) -> Content:
+        """The content of a file in a `files/` folder. Raises ValueError."""
+        try:
+            return self._source(name)
+        except TreeError as error:
+            raise ValueError(str(error)) from error
+
+    def template(self, name: str) -> Content:
+        """The rendered content of a template. Raises ValueError, or ManifestInvalid with places in the template."""
+        try:
+            text, path = self._template(name)
+        except TreeError as error:
+            raise ValueError(str(error)) from error
+        return content_of(self._renderer.template(text, self._names, Place(path).file).encode())
+
+    def text(self, text: str) -> Content:
+        """A content of its own."""
+        return content_of(text.encode())

@@ -1,0 +1,278 @@
+"""Store: what survives a restart, in one SQLite database.
+
+The inventory (what we own, what it was before, what we left), owed refreshes, the revision in force, passes and changes.
+The journal mode is DELETE, not WAL: only one pass writes, and a reader of a WAL database creates files beside it, while an
+idle pass must write nothing at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from agent.errors import StateUnusable
+from modules.api import State
+
+VERSION = 1
+KEPT_PASSES = 500
+KEPT_CHANGES = 20_000
+
+_SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE inventory (
+  id TEXT PRIMARY KEY, resource TEXT NOT NULL, prior TEXT NOT NULL, left_state TEXT NOT NULL,
+  pending INTEGER NOT NULL, position INTEGER NOT NULL, revision TEXT NOT NULL, since INTEGER NOT NULL);
+CREATE TABLE refreshes (
+  consumer TEXT NOT NULL, action TEXT NOT NULL, cause TEXT NOT NULL, since INTEGER NOT NULL,
+  PRIMARY KEY (consumer, action));
+CREATE TABLE passes (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, started INTEGER NOT NULL, seconds REAL NOT NULL, reason TEXT NOT NULL,
+  revision TEXT NOT NULL, verdict TEXT NOT NULL, counts TEXT NOT NULL, message TEXT NOT NULL);
+CREATE TABLE changes (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, id TEXT NOT NULL, result TEXT NOT NULL,
+  cause TEXT NOT NULL, revision TEXT NOT NULL, author TEXT NOT NULL, summary TEXT NOT NULL,
+  place TEXT NOT NULL, drift TEXT NOT NULL, message TEXT NOT NULL);
+CREATE INDEX changes_by_id ON changes (id, number);
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing we own."""
+
+    id: str
+    resource: str  # JSON, by agent.catalog.codec
+    prior: State  # observed before we took it
+    left: State  # observed after our last apply of it
+    pending: bool  # an apply of it was begun and not finished
+    position: int  # in the catalog that brought it, for removal in reverse
+    revision: str
+    since: int  # seconds since the epoch
+
+    @property
+    def created(self) -> bool:
+        """Tell whether it was not there before us."""
+        return self.prior.get("ensure", "present") in ("absent", "purged")
+
+
+@dataclass(frozen=True)
+class Owed:
+    """One refresh that a consumer is owed; the consumer of a host-wide one is `host`."""
+
+    consumer: str
+    action: str
+    cause: str
+
+
+@dataclass(frozen=True)
+class Changed:
+    """One line of the audit trail."""
+
+    id: str
+    result: str
+    cause: str
+    revision: str
+    author: str
+    summary: str
+    place: str
+    drift: Mapping[str, Any]
+    message: str
+
+
+class Committed(Protocol):
+    """A revision, as far as the history names it."""
+
+    @property
+    def commit(self) -> str:
+        """Its id."""
+
+
+class PassRecord(Protocol):
+    """A pass, as far as the history keeps it (agent.report.Report is one)."""
+
+    @property
+    def started(self) -> float: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def revision(self) -> Committed: ...
+    @property
+    def verdict(self) -> str: ...
+    @property
+    def counts(self) -> Mapping[str, int]: ...
+
+
+class Store:
+    """The state database. `writable=False` reads it, or an empty one where there is none, and never writes."""
+
+    def __init__(self, directory: str, *, writable: bool) -> None:
+        self.path = os.path.join(directory, "state.db")
+        self.notices: list[str] = []
+        try:
+            self._db = self._open(writable=writable)
+        except sqlite3.DatabaseError as error:
+            if not writable:
+                raise StateUnusable(f"{self.path} cannot be read: {error}", "the next pass sets it aside") from error
+            self._set_aside(error)
+            self._db = self._open(writable=True)
+
+    def _open(self, *, writable: bool) -> sqlite3.Connection:
+        if not writable and not os.path.exists(self.path):
+            db = sqlite3.connect(":memory:")
+        elif writable:
+            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+            db = sqlite3.connect(self.path, timeout=10)
+        else:
+            db = sqlite3.connect(
+                f"file:{self.path.replace('?', '%3f').replace('#', '%23')}?mode=ro", uri=True, timeout=10
+            )
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
+            db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={VERSION}; COMMIT")
+        elif version != VERSION:
+            raise sqlite3.DatabaseError(f"its version is {version}, this agent writes {VERSION}")
+        return db
+
+    def _set_aside(self, error: Exception) -> None:
+        aside = f"{self.path}.unusable-{int(time.time())}"
+        os.rename(self.path, aside)
+        self.notices.append(
+            f"the state database could not be used ({error}); it is now {aside}, and nothing is pruned until it is known again"
+        )
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    # What is remembered by name
+
+    def recall(self, name: str) -> str:
+        """What was remembered under a name; empty when nothing was."""
+        row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return str(row[0]) if row else ""
+
+    def remember(self, **values: str) -> None:
+        """Remember values by name; one that is already so is not written again."""
+        news = {name: value for name, value in values.items() if self.recall(name) != value}
+        if news:
+            with self._db:
+                self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", news.items())
+
+    # The inventory
+
+    def inventory(self) -> dict[str, Entry]:
+        """Everything we own, by id."""
+        rows = self._db.execute(
+            "SELECT id, resource, prior, left_state, pending, position, revision, since FROM inventory"
+        )
+        return {row[0]: _entry(row) for row in rows}
+
+    def begin(self, entries: Iterable[Entry], owed: Iterable[Owed]) -> None:
+        """Write, before anything is touched, what is about to be applied and which refreshes that will owe."""
+        with self._db:
+            self._put(entries)
+            now = int(time.time())
+            rows = [(item.consumer, item.action, item.cause, now) for item in owed]
+            self._db.executemany("INSERT OR IGNORE INTO refreshes VALUES (?, ?, ?, ?)", rows)
+
+    def finish(self, entries: Iterable[Entry], changes: Iterable[Changed], forgotten: Iterable[str] = ()) -> None:
+        """Write what came of it: entries as left, lines of the audit trail, and what is no longer owned."""
+        with self._db:
+            self._put(entries)
+            now = int(time.time())
+            rows = [
+                (now, c.id, c.result, c.cause, c.revision, c.author, c.summary, c.place, json.dumps(c.drift), c.message)
+                for c in changes
+            ]
+            columns = "at, id, result, cause, revision, author, summary, place, drift, message"
+            self._db.executemany(f"INSERT INTO changes ({columns}) VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
+            self._db.executemany("DELETE FROM inventory WHERE id = ?", [(name,) for name in forgotten])
+
+    def _put(self, entries: Iterable[Entry]) -> None:
+        rows = [
+            (
+                e.id,
+                e.resource,
+                json.dumps(dict(e.prior)),
+                json.dumps(dict(e.left)),
+                e.pending,
+                e.position,
+                e.revision,
+                e.since,
+            )
+            for e in entries
+        ]
+        self._db.executemany("INSERT OR REPLACE INTO inventory VALUES (?,?,?,?,?,?,?,?)", rows)
+
+    # Owed refreshes
+
+    def owed(self) -> list[Owed]:
+        """Every refresh not yet delivered, the oldest first."""
+        rows = self._db.execute("SELECT consumer, action, cause FROM refreshes ORDER BY since, rowid")
+        return [Owed(*row) for row in rows]
+
+    def delivered(self, owed: Sequence[Owed]) -> None:
+        """Clear refreshes that succeeded, or that are no longer due."""
+        if owed:
+            with self._db:
+                keys = [(item.consumer, item.action) for item in owed]
+                self._db.executemany("DELETE FROM refreshes WHERE consumer = ? AND action = ?", keys)
+
+    # Passes and changes
+
+    def record_pass(self, report: PassRecord, message: str) -> None:
+        """Add one pass to the history, and forget what is older than the history is long."""
+        row = (
+            int(report.started),
+            round(report.seconds, 3),
+            report.reason,
+            report.revision.commit,
+            report.verdict,
+            json.dumps(report.counts),
+            message,
+        )
+        with self._db:
+            columns = "started, seconds, reason, revision, verdict, counts, message"
+            self._db.execute(f"INSERT INTO passes ({columns}) VALUES (?,?,?,?,?,?,?)", row)
+            for table, kept in (("passes", KEPT_PASSES), ("changes", KEPT_CHANGES)):
+                self._db.execute(f"DELETE FROM {table} WHERE number <= (SELECT max(number) FROM {table}) - ?", (kept,))
+
+    def last_pass(self) -> Mapping[str, Any] | None:
+        """The newest pass that is recorded (passes that found and changed nothing new are not)."""
+        columns = ("started", "seconds", "reason", "revision", "verdict", "counts", "message")
+        row = self._db.execute(f"SELECT {', '.join(columns)} FROM passes ORDER BY number DESC LIMIT 1").fetchone()
+        return dict(zip(columns, row, strict=True)) if row else None
+
+    def changes(self, name: str = "", limit: int = 100) -> list[Mapping[str, Any]]:
+        """Lines of the audit trail, the newest first, of one resource or of all."""
+        columns = ("at", "id", "result", "cause", "revision", "author", "summary", "place", "drift", "message")
+        where, values = ("WHERE id = ?", [name]) if name else ("", [])
+        query = f"SELECT {', '.join(columns)} FROM changes {where} ORDER BY number DESC LIMIT ?"
+        return [dict(zip(columns, row, strict=True)) for row in self._db.execute(query, [*values, limit])]
+
+    def last_message(self, name: str) -> str:
+        """What the newest line of the audit trail of a resource says."""
+        row = self._db.execute(
+            "SELECT message FROM changes WHERE id = ? ORDER BY number DESC LIMIT 1", (name,)
+        ).fetchone()
+        return str(row[0]) if row else ""
+
+    def drifts_since(self, since: float) -> int:
+        """How many drifts were repaired since a time (seconds since the epoch)."""
+        query = "SELECT count(*) FROM changes WHERE cause = 'drift' AND result = 'converged' AND at >= ?"
+        return int(self._db.execute(query, (int(since),)).fetchone()[0])
+
+
+def _entry(row: Sequence[Any]) -> Entry:
+    return Entry(row[0], row[1], _state(row[2]), _state(row[3]), bool(row[4]), row[5], row[6], row[7])
+
+
+def _state(text: str) -> State:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in json.loads(text).items()}
