@@ -1,0 +1,187 @@
+"""The container engine behind its Unix socket: looked at with the standard library, changed through the docker library.
+
+A pass in which nothing differs only lists containers. The docker library costs up to 0.3 s to import, so it is loaded
+when something is to be changed, or looked at more closely for a change.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from agent.host.engine_errors import explained
+from agent.host.engine_socket import Connection
+from modules.api import Engine, Json, ResourceError, Unsupported
+
+if TYPE_CHECKING:
+    from docker.api.client import APIClient
+
+DEFAULT_SOCKET = "unix:///var/run/docker.sock"
+API_VERSION = (1, 41)  # what we speak (Docker 20.10, Podman 4), or the engine's oldest when that is newer
+ANSWER_SECONDS = 60  # for one request, on top of what a container may take to stop
+PULL_SECONDS = 600
+SILENCE_SECONDS = 120  # of a pull that says nothing
+POLL_SECONDS = 0.1
+MAX_LOG_CHARACTERS = 2000
+
+
+def open_engine(socket: str = DEFAULT_SOCKET) -> Engine:
+    """The engine at a `unix://` address. Raises Unsupported when there is none, ResourceError when it does not answer."""
+    connection = Connection(socket)
+    answer = connection.get("/version")
+    if importlib.util.find_spec("docker") is None:
+        raise Unsupported("the docker library for Python is not installed; `apt install python3-docker`")
+    return _Engine(connection, _spoken_version(socket, answer))
+
+
+def _spoken_version(socket: str, answer: Json) -> str:
+    newest, oldest = _numbers(answer["ApiVersion"]), _numbers(answer.get("MinAPIVersion") or "1.24")
+    version = max(API_VERSION, oldest)
+    if version > newest:
+        raise Unsupported(
+            f"the engine at {socket} speaks API {answer['ApiVersion']}, older than {'.'.join(map(str, API_VERSION))}; "
+            "upgrade it (Docker 20.10 or later)"
+        )
+    return ".".join(map(str, version))
+
+
+def _numbers(version: str) -> tuple[int, int]:
+    major, _, minor = version.partition(".")
+    return int(major), int(minor)
+
+
+class _Engine:
+    """An engine that answers."""
+
+    def __init__(self, connection: Connection, version: str) -> None:
+        self._connection, self._version = connection, version
+        self._loaded: APIClient | None = None
+
+    def containers(self, names: Sequence[str]) -> Mapping[str, Json]:
+        filters = {"name": [f"^/?{re.escape(name)}$" for name in names]}
+        found = self._connection.get(f"/v{self._version}/containers/json", {"all": "1", "filters": filters})
+        by_name = {name.removeprefix("/"): entry for entry in found for name in entry["Names"]}
+        return {name: by_name[name] for name in names if name in by_name}
+
+    def inspect(self, name: str) -> Json | None:
+        from docker.errors import NotFound
+
+        with self._asking(f"container {name} cannot be inspected") as client:
+            try:
+                found: Json = client.inspect_container(name)
+            except NotFound:
+                return None
+            return found if found["Name"] == f"/{name}" else None  # it also finds by the beginning of an id
+
+    def settled(self, name: str, *, steady_seconds: float, healthy_seconds: float) -> Json:
+        started = time.monotonic()
+        while True:
+            found = self.inspect(name)
+            if found is None:
+                raise ResourceError(f"container {name} was removed while it was starting; the next pass makes it anew")
+            seconds = time.monotonic() - started
+            if _is_decided(found, steady=seconds >= steady_seconds) or seconds >= healthy_seconds:
+                return found
+            time.sleep(POLL_SECONDS)
+
+    def logs(self, name: str, lines: int) -> str:
+        with self._asking(f"the log of container {name} cannot be read") as client:
+            written: bytes = client.logs(name, stdout=True, stderr=True, tail=lines)
+        return written.decode(errors="replace")[-MAX_LOG_CHARACTERS:]
+
+    def image_id(self, reference: str) -> str | None:
+        from docker.errors import NotFound
+
+        with self._asking(f"image {reference} cannot be inspected") as client:
+            try:
+                return str(client.inspect_image(reference)["Id"])
+            except NotFound:
+                return None
+
+    def pull(self, reference: str) -> None:
+        """Fetch an image, in at most PULL_SECONDS; the library's own `pull` would wait for ever."""
+        from docker import auth, utils
+
+        what = f"image {reference} cannot be pulled"
+        repository, tag = utils.parse_repository_tag(reference)
+        with self._asking(what) as client:
+            registry, _ = auth.resolve_repository_name(repository)
+            credentials = auth.get_config_header(client, registry)
+            response = client.post(
+                f"{client.base_url}/v{self._version}/images/create",
+                params={"fromImage": repository, "tag": tag},
+                headers={"X-Registry-Auth": credentials} if credentials else {},
+                stream=True,
+                timeout=SILENCE_SECONDS,
+            )
+            with response:
+                _follow_pull(what, response, deadline=time.monotonic() + PULL_SECONDS)
+
+    def create(self, name: str, options: Json) -> None:
+        with self._asking(f"container {name} cannot be created") as client:
+            client.create_container_from_config(dict(options), name)
+
+    def start(self, name: str) -> None:
+        with self._asking(f"container {name} cannot be started") as client:
+            client.start(name)
+
+    def unpause(self, name: str) -> None:
+        with self._asking(f"container {name} cannot be unpaused") as client:
+            client.unpause(name)
+
+    def stop(self, name: str, timeout_seconds: int) -> None:
+        with self._asking(f"container {name} cannot be stopped") as client:
+            client.stop(name, timeout=timeout_seconds)
+
+    def restart(self, name: str, timeout_seconds: int) -> None:
+        with self._asking(f"container {name} cannot be restarted") as client:
+            client.restart(name, timeout=timeout_seconds)
+
+    def rename(self, name: str, new_name: str) -> None:
+        with self._asking(f"container {name} cannot be renamed to {new_name}") as client:
+            client.rename(name, new_name)
+
+    def remove(self, name: str, *, anonymous_volumes: bool) -> None:
+        with self._asking(f"container {name} cannot be removed") as client:
+            client.remove_container(name, v=anonymous_volumes, force=True)
+
+    @contextmanager
+    def _asking(self, what: str) -> Iterator[APIClient]:
+        """Give the library's client, and its errors our words."""
+        from docker.api.client import APIClient
+        from docker.errors import DockerException
+        from requests.exceptions import RequestException
+
+        try:
+            if self._loaded is None:
+                self._loaded = APIClient(self._connection.address, version=self._version, timeout=ANSWER_SECONDS)
+            yield self._loaded
+        except (DockerException, RequestException) as error:
+            raise explained(what, getattr(error, "explanation", None) or str(error)) from error
+
+
+def _is_decided(found: Json, *, steady: bool) -> bool:
+    state = found["State"]
+    if state["Status"] != "running" or found["RestartCount"]:
+        return True
+    health = (state.get("Health") or {}).get("Status", "none")
+    return health == "unhealthy" or (steady and health != "starting")
+
+
+def _follow_pull(what: str, response: Any, *, deadline: float) -> None:  # noqa: ANN401  (of the library's own making)
+    """Read a pull's progress to its end. Raises ResourceError with the registry's words."""
+    import json
+
+    for line in response.iter_lines():
+        said = json.loads(line)
+        message = said.get("error") or (said.get("message") if response.status_code >= 400 else None)
+        if message:
+            raise explained(what, message)
+        if time.monotonic() > deadline:
+            raise ResourceError(f"{what}: it took longer than {PULL_SECONDS} s; the next pass goes on from there")
+    if response.status_code >= 400:
+        raise explained(what, f"the engine answered {response.status_code} {response.reason}")
