@@ -7,18 +7,16 @@ when something is to be changed, or looked at more closely for a change.
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agent.host.engine_errors import explained
 from agent.host.engine_socket import Connection
 from modules.api import Engine, Json, ResourceError, Unsupported
-
-if TYPE_CHECKING:
-    from docker.api.client import APIClient
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 API_VERSION = (1, 41)  # what we speak (Docker 20.10, Podman 4), or the engine's oldest when that is newer
@@ -29,21 +27,21 @@ POLL_SECONDS = 0.1
 MAX_LOG_CHARACTERS = 2000
 
 
-def open_engine(socket: str = DEFAULT_SOCKET) -> Engine:
-    """The engine at a `unix://` address. Raises Unsupported when there is none, ResourceError when it does not answer."""
-    connection = Connection(socket)
+def open_engine(socket: str = "") -> Engine:
+    """The engine at a `unix://` address, empty for the usual one. Raises Unsupported when there is none, ResourceError when it does not answer."""
+    connection = Connection(socket or DEFAULT_SOCKET)
     answer = connection.get("/version")
     if importlib.util.find_spec("docker") is None:
         raise Unsupported("the docker library for Python is not installed; `apt install python3-docker`")
-    return _Engine(connection, _spoken_version(socket, answer))
+    return _Engine(connection, _spoken_version(connection.address, answer))
 
 
-def _spoken_version(socket: str, answer: Json) -> str:
+def _spoken_version(address: str, answer: Json) -> str:
     newest, oldest = _numbers(answer["ApiVersion"]), _numbers(answer.get("MinAPIVersion") or "1.24")
     version = max(API_VERSION, oldest)
     if version > newest:
         raise Unsupported(
-            f"the engine at {socket} speaks API {answer['ApiVersion']}, older than {'.'.join(map(str, API_VERSION))}; "
+            f"the engine at {address} speaks API {answer['ApiVersion']}, older than {'.'.join(map(str, API_VERSION))}; "
             "upgrade it (Docker 20.10 or later)"
         )
     return ".".join(map(str, version))
@@ -59,7 +57,7 @@ class _Engine:
 
     def __init__(self, connection: Connection, version: str) -> None:
         self._connection, self._version = connection, version
-        self._loaded: APIClient | None = None
+        self._loaded: Any = None  # the library's APIClient
 
     def containers(self, names: Sequence[str]) -> Mapping[str, Json]:
         filters = {"name": [f"^/?{re.escape(name)}$" for name in names]}
@@ -150,7 +148,7 @@ class _Engine:
             client.remove_container(name, v=anonymous_volumes, force=True)
 
     @contextmanager
-    def _asking(self, what: str) -> Iterator[APIClient]:
+    def _asking(self, what: str) -> Iterator[Any]:
         """Give the library's client, and its errors our words."""
         from docker.api.client import APIClient
         from docker.errors import DockerException
@@ -174,8 +172,6 @@ def _is_decided(found: Json, *, steady: bool) -> bool:
 
 def _follow_pull(what: str, response: Any, *, deadline: float) -> None:  # noqa: ANN401  (of the library's own making)
     """Read a pull's progress to its end. Raises ResourceError with the registry's words."""
-    import json
-
     for line in response.iter_lines():
         said = json.loads(line)
         message = said.get("error") or (said.get("message") if response.status_code >= 400 else None)

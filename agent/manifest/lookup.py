@@ -35,21 +35,23 @@ class Scope:
     def _find(self, name: str, kind: str) -> str:
         """The path of a file in the first folder that has it. Raises ValueError."""
         if name.startswith("/") or ".." in name.split("/"):
-            raise ValueError(f"{name!r} must be a path inside a {kind}/ folder, without '..'")
+            raise ValueError(f"must be a path inside a {kind}/ folder, without '..', not {name!r}")
         paths = [f"{folder}{kind}/{name}" for folder in self._folders]
         found = [path for path in paths if self._tree.entry(path)]
         if not found:
             near = nearest(name, [known for folder in self._folders for known in self._tree.names(f"{folder}{kind}")])
-            raise ValueError(f"no file {name!r}{near}; looked for {', '.join(paths)}")
+            raise ValueError(f"names {name!r}, which is none of {', '.join(paths)}{near}")
         if len(found) > 1 and not self._folders[0]:
-            raise ValueError(f"{name!r} is in several places: {', '.join(found)}; use it from the role, or rename one")
+            raise ValueError(
+                f"names {name!r}, which is in several places: {', '.join(found)}; use it in the role, or rename one"
+            )
         return found[0]
 
     def _source(self, name: str) -> Content:
         path = self._find(name, "files")
         entry = self._tree.entry(path)
         if entry is None or entry.kind != "file":
-            raise ValueError(f"{path} is not a file")
+            raise ValueError(f"names {path}, which is not a file")
         data = self._tree.read(path, MAX_SOURCE_BYTES)
         return Content(hashlib.sha256(data).hexdigest(), len(data), blob=entry.id)
 
@@ -58,7 +60,7 @@ class Scope:
         try:
             return self._tree.read(path).decode(), path
         except UnicodeDecodeError as error:
-            raise ValueError(f"{path} is not UTF-8 text, so it cannot be a template; use `source`") from error
+            raise ValueError(f"names {path}, which is not UTF-8 text and so no template; use `source`") from error
 
 
 class Lookup:
