@@ -61,6 +61,12 @@ class RevisionRejected(RevisionError):
     retry = Retry.NEW_REVISION
 
 
+class TreeError(AgentError):
+    """A path of the repository cannot be read: missing, too large, or a link that leads out of it."""
+
+    retry = Retry.NEW_REVISION
+
+
 @dataclass(frozen=True, order=True)
 class Place:
     """Where something is written: a file of the repository and a line in it, counted from 1 (0: the whole file)."""

@@ -10,9 +10,11 @@ from agent.catalog.cache import Compiled, load, save
 from agent.errors import FetchFailed, RevisionError
 from agent.facts import Facts
 from agent.plan import Known, Plan, make_plan
-from agent.source import Revision, Source, Tree
+from agent.source import Revision, Source, Tree, WorkingTree
 from agent.store import Store
 from modules.api import Host, HostView
+
+Revised = Revision | WorkingTree  # what a catalog can be made from
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Desired:
     """What is to be held: a revision and its catalog, and why a newer revision is not."""
 
     compiled: Compiled
-    revision: Revision
+    revision: Revised
     rejection: RevisionError | None = None
     attempted: str = ""  # the revision that was rejected, when it is known
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from agent.apply import BLOCKED, CONVERGED, FAILED, IN_SYNC, RELEASED, REMOVED, RESULTS, Outcome
 from agent.errors import FetchFailed, RevisionError
-from agent.source import Revision
+from agent.source import Revision, WorkingTree
 from agent.status import CRITICAL, FORMAT, OK, WARNING
 from modules.api import Change, Drift
 
@@ -23,7 +23,7 @@ class Report:
 
     host: str
     reason: str  # start, poll, drift, sync, apply
-    revision: Revision
+    revision: Revision | WorkingTree
     branch: str
     outcomes: Sequence[Outcome]
     rejection: RevisionError | None
@@ -141,7 +141,7 @@ def status_of(report: Report, previous: Mapping[str, Any], limits: Mapping[str, 
     }
 
 
-def _revision(revision: Revision, branch: str) -> dict[str, Any]:
+def _revision(revision: Revision | WorkingTree, branch: str) -> dict[str, Any]:
     return {
         "commit": revision.commit,
         "branch": branch,

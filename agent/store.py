@@ -13,7 +13,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from agent.errors import StateUnusable
 from modules.api import State
@@ -84,29 +84,17 @@ class Changed:
     message: str
 
 
-class Committed(Protocol):
-    """A revision, as far as the history names it."""
+@dataclass(frozen=True)
+class PassRecord:
+    """One pass in the history."""
 
-    @property
-    def commit(self) -> str:
-        """Its id."""
-
-
-class PassRecord(Protocol):
-    """A pass, as far as the history keeps it (agent.report.Report is one)."""
-
-    @property
-    def started(self) -> float: ...
-    @property
-    def seconds(self) -> float: ...
-    @property
-    def reason(self) -> str: ...
-    @property
-    def revision(self) -> Committed: ...
-    @property
-    def verdict(self) -> str: ...
-    @property
-    def counts(self) -> Mapping[str, int]: ...
+    started: float  # seconds since the epoch
+    seconds: float
+    reason: str
+    revision: str
+    verdict: str
+    counts: Mapping[str, int]
+    message: str
 
 
 class Store:
@@ -227,16 +215,17 @@ class Store:
 
     # Passes and changes
 
-    def record_pass(self, report: PassRecord, message: str) -> None:
+    def record_pass(self, record: PassRecord) -> None:
         """Add one pass to the history, and forget what is older than the history is long."""
+        counts = json.dumps(record.counts)
         row = (
-            int(report.started),
-            round(report.seconds, 3),
-            report.reason,
-            report.revision.commit,
-            report.verdict,
-            json.dumps(report.counts),
-            message,
+            int(record.started),
+            round(record.seconds, 3),
+            record.reason,
+            record.revision,
+            record.verdict,
+            counts,
+            record.message,
         )
         with self._db:
             columns = "started, seconds, reason, revision, verdict, counts, message"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from modules.api import Resource
-from modules.registry import KINDS
+from modules.registry import kinds
 
 HERE = Path(__file__).resolve().parent
 BAR = "\\|"  # a bar inside a cell of a table
@@ -47,9 +47,9 @@ def _default(field: dataclasses.Field[object]) -> str:
 
 def pages() -> dict[str, str]:
     """Every page by its path below docs/."""
-    index = [NOTE, "# Kinds", *(f"- [{kind.kind}]({kind.kind}.md): {_first(kind)}" for kind in KINDS)]
+    index = [NOTE, "# Kinds", *(f"- [{kind.kind}]({kind.kind}.md): {_first(kind)}" for kind in kinds())]
     found = {"modules/README.md": "\n\n".join(index[:2]) + "\n\n" + "\n".join(index[2:]) + "\n"}
-    return found | {f"modules/{kind.kind}.md": page(kind) for kind in KINDS}
+    return found | {f"modules/{kind.kind}.md": page(kind) for kind in kinds()}
 
 
 def _first(kind: type[Resource]) -> str:

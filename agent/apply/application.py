@@ -202,13 +202,13 @@ class Application:
 
     def deliver_to_host(self, names: Sequence[str]) -> None:
         """Deliver the host-wide refreshes of these names that are owed."""
-        from modules.registry import HOST_REFRESHES
+        from modules.registry import host_refresh
 
         for name in self.refreshes.due_to_host():
             if name not in names:
                 continue
             try:
-                HOST_REFRESHES[name](self.host)
+                host_refresh(name)(self.host)
                 self.refreshes.delivered([(HOST, name)])
             except ResourceError as error:
                 self.tell(Outcome(f"{HOST}:{name}", FAILED, message=str(error)))

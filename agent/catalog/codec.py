@@ -7,11 +7,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from modules.registry import KINDS
-
 from modules.api import Content, Resource
+from modules.registry import kind_named
 
-_KINDS = {kind.kind: kind for kind in KINDS}
 _CONTENT = "$content"
 
 
@@ -31,7 +29,7 @@ def decode(encoded: Any) -> Resource:  # noqa: ANN401  (JSON)
     for name, value in fields.items():
         if type(value) in (list, dict):
             fields[name] = _rich(value)
-    resource: Resource = _KINDS[kind](**fields)
+    resource: Resource = kind_named(kind)(**fields)
     return resource
 
 

@@ -100,8 +100,8 @@ def _with_implicit(resources: Sequence[Typed], explicit: Mapping[str, Edges]) ->
         name, own = typed.resource.id, explicit[typed.resource.id]
         requires = dict.fromkeys(own.requires)
         for candidates in typed.resource.needs():
-            key = next((key for key in candidates if key in providers), None)
-            for provider in providers[key] if key else ():
+            key = next((key for key in candidates if key in providers), "")
+            for provider in providers.get(key, ()):
                 # What an admin said outright wins over what we infer: an implicit edge never closes a cycle.
                 if provider != name and not _reaches(provider, name, explicit):
                     requires[provider] = None

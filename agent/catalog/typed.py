@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from modules.registry import KINDS
-
 from agent.errors import ManifestInvalid, Place, Problem, gather
 from agent.manifest import Declaration
 from agent.manifest.documents import Block, Items
@@ -18,6 +16,7 @@ from agent.manifest.render import nearest
 from agent.manifest.structure import problem
 from modules.api import Resource
 from modules.fields import FieldType, describe
+from modules.registry import KIND_NAMES, kind_named
 
 EDGES = ("requires", "after")
 META = {*EDGES, "when", "for_each"}
@@ -34,9 +33,13 @@ class Typed:
 
 
 @cache
+def _types(name: str) -> Mapping[str, FieldType]:
+    return {field.name: field.metadata["type"] for field in dataclasses.fields(kind_named(name))}
+
+
 def field_types(kind: type[Resource]) -> Mapping[str, FieldType]:
     """The type of each field of a kind, by name."""
-    return {field.name: field.metadata["type"] for field in dataclasses.fields(kind)}
+    return _types(kind.kind)
 
 
 @dataclass(frozen=True)
@@ -60,10 +63,10 @@ def typed_resources(declaration: Declaration, names: Mapping[str, Any]) -> list[
     if not isinstance(block, Block) or not block:
         raise problem(place, f"a resource is a mapping such as `file: /etc/motd`, not {describe(block)}")
     name = next(iter(block))
-    kind = next((kind for kind in KINDS if kind.kind == name), None)
-    if kind is None:
-        known = [kind.kind for kind in KINDS]
-        raise problem(place, f'unknown kind "{name}"{nearest(name, known)}; the first key is one of {", ".join(known)}')
+    if name not in KIND_NAMES:
+        known = ", ".join(KIND_NAMES)
+        raise problem(place, f'unknown kind "{name}"{nearest(name, KIND_NAMES)}; the first key is one of {known}')
+    kind = kind_named(name)
     reader = _Reader(declaration, block, names)
     if "for_each" not in block:
         return _one(kind, reader)

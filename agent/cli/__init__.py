@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-
-from agent.errors import AgentError, ManifestInvalid
+from importlib import import_module
 
 VERBS = {  # verb -> module, in the order of --help
     "status": ("agent.cli.status", "tell whether this host is what Git says, and since when"),
@@ -35,26 +34,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _dispatch(given)
-    except ManifestInvalid as error:
-        print(error, file=sys.stderr)
-        files = len({problem.place.file for problem in error.problems})
-        count = len(error.problems)
-        print(f"{count} problem{'s' * (count > 1)} in {files} file{'s' * (files > 1)}", file=sys.stderr)
-    except AgentError as error:
-        print(f"agentctl: {error}", file=sys.stderr)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader left; there is nobody to tell
-    except KeyboardInterrupt:
-        print("agentctl: interrupted", file=sys.stderr)
-        return 130
-    except OSError as error:
-        print(f"agentctl: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
-    return 3 if given[:1] == ["status"] else 1
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  (no traceback reaches a user; explain says all)
+        from agent.cli.failures import explain  # what it needs is dear, and `status` seldom needs it
+
+        status = explain(error)
+        return 3 if given[:1] == ["status"] and status == 1 else status
 
 
 def _dispatch(given: list[str]) -> int:
-    from importlib import import_module
-
     from agent.cli.parser import parse, usage
 
     verb = given[0] if given else "--help"

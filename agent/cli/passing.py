@@ -14,6 +14,7 @@ from agent.host import LocalHost
 from agent.reconcile import Desired, desired_in_force, newest_desired, reconcile
 from agent.report import Report, source_state, status_of
 from agent.status import read_status, write_status
+from agent.store import PassRecord
 
 
 @dataclass
@@ -38,14 +39,11 @@ def desired_for(session: Session, reason: str, ref: str | None) -> Desired:
     """Find what is to be held in a pass of this reason. Raises RevisionError when there is nothing to hold."""
     in_force = session.store.recall("in_force")
 
-    def compiler(tree: object) -> object:
-        return session.compile(tree).compiled  # type: ignore[arg-type]
-
     if session.site.working_tree or ref:
         return session.newest(ref)
     if reason == "drift":
-        return desired_in_force(session.source, in_force, compiler)  # type: ignore[arg-type]
-    return newest_desired(session.source, in_force, compiler)  # type: ignore[arg-type]
+        return desired_in_force(session.source, in_force, session.compiled)
+    return newest_desired(session.source, in_force, session.compiled)
 
 
 def unmoved(session: Session) -> bool:
@@ -85,7 +83,17 @@ def _write(session: Session, report: Report) -> None:
         message,
     )
     if report.changed or news:
-        session.store.record_pass(report, message)
+        session.store.record_pass(
+            PassRecord(
+                report.started,
+                report.seconds,
+                report.reason,
+                report.revision.commit,
+                report.verdict,
+                report.counts,
+                message,
+            )
+        )
     path = session.site.status_path
     write_status(path, status_of(report, read_status(path), session.site.limits))
 

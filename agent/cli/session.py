@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from agent.catalog.cache import Compiled
 from agent.errors import ConfigInvalid, StateUnusable
 from agent.reconcile import Desired, compile_tree
 from agent.settings import Settings, load
-from agent.source import Remote, Revision, Source, WorkingTree
+from agent.source import Remote, Source, Tree, WorkingTree
 from agent.store import Store
 
 
@@ -88,16 +89,18 @@ class Session:
     source: Source
     cache: str  # path of the compiled catalog, empty when it is not to be written
 
-    def compile(self, tree: Revision | WorkingTree) -> Desired:
+    def compiled(self, tree: Tree) -> Compiled:
         """Compile what a tree says about this host. Raises ManifestInvalid."""
-        return Desired(compile_tree(tree, self.site.host, self.cache), tree)
+        return compile_tree(tree, self.site.host, self.cache)
 
     def newest(self, ref: str | None = None) -> Desired:
         """Fetch and compile what was asked for: the working tree, a ref, or the newest revision. Raises AgentError."""
         if self.site.working_tree:
-            return self.compile(WorkingTree(self.site.remote.url))
+            tree = WorkingTree(self.site.remote.url)
+            return Desired(self.compiled(tree), tree)
         revision = self.source.fetch(self.store.recall("in_force") or None)
-        return self.compile(self.source.revision(ref) if ref else revision)
+        revision = self.source.revision(ref) if ref else revision
+        return Desired(self.compiled(revision), revision)
 
 
 @contextlib.contextmanager

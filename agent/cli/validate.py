@@ -36,8 +36,9 @@ def run(options: argparse.Namespace) -> int:
     except ManifestInvalid as error:
         problems.update(error.problems)
         hosts = hosts or sorted({name.rpartition(".")[0] for name in tree.names("hosts")})
-    fine = sum(not (found := _check_host(tree, host)) or bool(problems.update(found)) for host in hosts)
-    return _conclude(sorted(problems), len(hosts), fine)
+    found = [_check_host(tree, host) for host in hosts]
+    problems.update(problem for of_one_host in found for problem in of_one_host)
+    return _conclude(sorted(problems), len(hosts), found.count([]))
 
 
 def _check_host(tree: WorkingTree, host: str) -> list[Problem]:

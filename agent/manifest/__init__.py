@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -196,7 +196,7 @@ def check_documents(tree: Tree) -> list[str]:
     stems = [(f"hosts/{_stem(name)}", MEMBER_KEYS) for name in tree.names("hosts")]
     stems += [(f"groups/{_stem(name)}", MEMBER_KEYS) for name in tree.names("groups")]
     stems += [(f"roles/{name}/role", ROLE_KEYS) for name in tree.names("roles")]
-    checks = [partial(load, tree, stem, keys) for stem, keys in stems]
+    checks: list[Callable[[], object]] = [partial(load, tree, stem, keys) for stem, keys in stems]
     checks.append(partial(_check_groups, tree))
     gather(lambda check: check(), checks)
     groups = read_fleet(tree).groups

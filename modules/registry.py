@@ -1,0 +1,42 @@
+"""The registry: every kind on one screen, each loaded when a catalog first has one of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib import import_module
+
+from modules.api import Host, Resource
+
+_KINDS: Mapping[str, tuple[str, str]] = {  # in the order of the documentation
+    "file": ("modules.file", "File"),
+    "directory": ("modules.directory", "Directory"),
+    "symlink": ("modules.symlink", "Symlink"),
+    "package": ("modules.package", "Package"),
+    "unit": ("modules.unit", "Unit"),
+    "container": ("modules.container", "Container"),
+}
+_HOST_REFRESHES: Mapping[str, tuple[str, str]] = {
+    "daemon-reload": ("modules.unit", "daemon_reload"),
+}
+KIND_NAMES = tuple(_KINDS)
+
+
+@cache
+def kind_named(name: str) -> type[Resource]:
+    """The kind of a name. Raises KeyError when there is none."""
+    module, attribute = _KINDS[name]
+    found: type[Resource] = getattr(import_module(module), attribute)
+    return found
+
+
+def kinds() -> tuple[type[Resource], ...]:
+    """Every kind, loaded."""
+    return tuple(kind_named(name) for name in KIND_NAMES)
+
+
+def host_refresh(name: str) -> Callable[[Host], None]:
+    """What delivers a host-wide refresh; it raises ResourceError when it fails. Raises KeyError for no such refresh."""
+    module, attribute = _HOST_REFRESHES[name]
+    deliver: Callable[[Host], None] = getattr(import_module(module), attribute)
+    return deliver
