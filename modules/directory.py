@@ -8,7 +8,7 @@ from typing import Self
 
 from modules.api import Drift, Host, HostView, Resource, State
 from modules.fields import ABSOLUTE_PATH, BOOLEAN, NAME, OCTAL_MODE, choice, identity, option
-from modules.paths import Attributes, ancestors, placed, refuse_replacing, remove, unit_file_refreshes
+from modules.paths import Attributes, ancestors, placed, remove, replaceable, unit_file_refreshes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,7 @@ class Directory(Resource, kind="directory", identity="path"):
         return Attributes(self.owner, self.group, self.mode)
 
     def _make(self, host: Host) -> None:
-        refuse_replacing(host.files, self.path, "directory", self.force)
+        replaceable(host.files, self.path, "directory", self.force)
         owner = self._attributes.ids(host.accounts)
         host.files.unlink(self.path)
         host.files.make_directory(self.path, mode=int(self.mode or "0755", 8), owner=owner)

@@ -35,7 +35,7 @@ from modules.fields import (
     identity,
     option,
 )
-from modules.paths import Attributes, ancestors, placed, refuse_replacing, remove, unit_file_refreshes
+from modules.paths import Attributes, ancestors, placed, remove, replaceable, unit_file_refreshes
 
 _READ_LIMIT = 64 << 20  # bytes; a larger file of another size than wanted differs, and is not read to know how
 _DIFF_LIMIT = 1 << 20  # bytes of either side
@@ -206,11 +206,10 @@ class File(Resource, kind="file", identity="path"):
         if "ensure" not in drift and "content" not in drift:
             self._attributes.apply(host, self.path, drift)
             return None
-        refuse_replacing(host.files, self.path, "file", self.force)
+        found = replaceable(host.files, self.path, "file", self.force)
         wanted = self._wanted
         if wanted is None:
             raise ResourceError(f"there is no file {self.path}, and nothing to make it from; give content, or a source")
-        found = host.files.lstat(self.path)
         staged = self._stage(host, host.content(wanted), found)
         try:
             self._check(host, staged)

@@ -100,15 +100,15 @@ def remove(files: Files, path: str, force: bool) -> None:
         files.unlink(path)
 
 
-def refuse_replacing(files: FileView, path: str, wanted: Wanted, force: bool) -> None:
-    """Raise ResourceError, naming what stands at `path`, unless it may give way to what is wanted there."""
+def replaceable(files: FileView, path: str, wanted: Wanted, force: bool) -> Stat | None:
+    """What stands at `path` and may give way to what is wanted there. Raises ResourceError, naming it, if it may not."""
     found = files.lstat(path)
-    if found is None:
-        return
+    if found is None or found.type == wanted:
+        return found
     form = _form(files, path, found)
     rule = REPLACEMENT[form][wanted]
     if rule == _KEEP or (rule == _FORCE and force):
-        return
+        return found
     what = f"{path} is {_described(files, path, form)}, and a {wanted} is wanted there"
     step = "set force: true to replace it" if rule == _FORCE else "force does not replace that: remove it by hand"
     raise ResourceError(f"{what}; {step}")

@@ -9,7 +9,7 @@ from typing import Self
 
 from modules.api import Drift, Host, HostView, Resource, State
 from modules.fields import ABSOLUTE_PATH, BOOLEAN, TEXT, choice, identity, option
-from modules.paths import ancestors, placed, refuse_replacing, remove, unit_file_refreshes
+from modules.paths import ancestors, placed, remove, replaceable, unit_file_refreshes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +74,7 @@ class Symlink(Resource, kind="symlink", identity="path"):
         if self.ensure == "absent" or self.target is None:
             remove(host.files, self.path, self.force)
             return
-        refuse_replacing(host.files, self.path, "symlink", self.force)
-        found = host.files.lstat(self.path)
+        found = replaceable(host.files, self.path, "symlink", self.force)
         if found is not None and found.type == "directory":
             host.files.remove_directory(self.path)
         host.files.make_symlink(self.path, self.target)

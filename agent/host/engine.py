@@ -19,7 +19,7 @@ from agent.host.engine_socket import Connection
 from modules.api import Engine, Json, ResourceError, Unsupported
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
-API_VERSION = (1, 41)  # what we speak (Docker 20.10, Podman 4), or the engine's oldest when that is newer
+OLDEST_API, NEWEST_API = (1, 41), (1, 44)  # what we speak: Docker 20.10 and Podman 4 to Docker 29
 ANSWER_SECONDS = 60  # for one request, on top of what a container may take to stop
 PULL_SECONDS = 600
 SILENCE_SECONDS = 120  # of a pull that says nothing
@@ -30,21 +30,15 @@ MAX_LOG_CHARACTERS = 2000
 def open_engine(socket: str = "") -> Engine:
     """The engine at a `unix://` address, empty for the usual one. Raises Unsupported when there is none, ResourceError when it does not answer."""
     connection = Connection(socket or DEFAULT_SOCKET)
-    answer = connection.get("/version")
+    spoken = connection.version()
     if importlib.util.find_spec("docker") is None:
         raise Unsupported("the docker library for Python is not installed; `apt install python3-docker`")
-    return _Engine(connection, _spoken_version(connection.address, answer))
-
-
-def _spoken_version(address: str, answer: Json) -> str:
-    newest, oldest = _numbers(answer["ApiVersion"]), _numbers(answer.get("MinAPIVersion") or "1.24")
-    version = max(API_VERSION, oldest)
-    if version > newest:
+    version = min(NEWEST_API, _numbers(spoken))
+    if version < OLDEST_API:
         raise Unsupported(
-            f"the engine at {address} speaks API {answer['ApiVersion']}, older than {'.'.join(map(str, API_VERSION))}; "
-            "upgrade it (Docker 20.10 or later)"
+            f"the engine at {connection.address} speaks only API {spoken}; upgrade it (Docker 20.10 or later)"
         )
-    return ".".join(map(str, version))
+    return _Engine(connection, f"{version[0]}.{version[1]}")
 
 
 def _numbers(version: str) -> tuple[int, int]:
@@ -60,8 +54,9 @@ class _Engine:
         self._loaded: Any = None  # the library's APIClient
 
     def containers(self, names: Sequence[str]) -> Mapping[str, Json]:
-        filters = {"name": [f"^/?{re.escape(name)}$" for name in names]}
-        found = self._connection.get(f"/v{self._version}/containers/json", {"all": "1", "filters": filters})
+        pattern = f"^/?({'|'.join(map(re.escape, names))})$"  # one, since the engine compiles each for each container
+        query = {"all": "1", "filters": json.dumps({"name": [pattern]})}
+        found = self._connection.get(f"/v{self._version}/containers/json", query)
         by_name = {name.removeprefix("/"): entry for entry in found for name in entry["Names"]}
         return {name: by_name[name] for name in names if name in by_name}
 
@@ -120,7 +115,7 @@ class _Engine:
                 _follow_pull(what, response, deadline=time.monotonic() + PULL_SECONDS)
 
     def create(self, name: str, options: Json) -> None:
-        with self._asking(f"container {name} cannot be created") as client:
+        with self._asking("the container cannot be created") as client:
             client.create_container_from_config(dict(options), name)
 
     def start(self, name: str) -> None:
@@ -142,6 +137,10 @@ class _Engine:
     def rename(self, name: str, new_name: str) -> None:
         with self._asking(f"container {name} cannot be renamed to {new_name}") as client:
             client.rename(name, new_name)
+
+    def retire(self, name: str) -> None:
+        with self._asking(f"the restart policy of container {name} cannot be changed") as client:
+            client.update_container(name, restart_policy={"Name": "no"})
 
     def remove(self, name: str, *, anonymous_volumes: bool) -> None:
         with self._asking(f"container {name} cannot be removed") as client:

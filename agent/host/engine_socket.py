@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Mapping
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPMessage
 from typing import Any
 from urllib.parse import urlencode
 
@@ -26,12 +27,26 @@ class Connection:
         self.address = address
         self._path = address.removeprefix("unix://")
 
-    def get(self, path: str, query: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401  (JSON)
+    def version(self) -> str:
+        """The newest API version that the engine speaks, such as `1.41`. Raises as `get` does."""
+        headers, _ = self._ask("/_ping")  # /version costs ten times as much: the engine runs programs to answer it
+        version = headers.get("Api-Version", "")
+        if not re.fullmatch(r"[0-9]{1,4}\.[0-9]{1,4}", version):
+            raise self._silent(f"its greeting names no API version, but {version[:20]!r}")
+        return version
+
+    def get(self, path: str, query: Mapping[str, str]) -> Any:  # noqa: ANN401  (JSON)
         """The JSON at a path. Raises Unsupported when there is no engine, ResourceError when it gives no answer."""
-        texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in (query or {}).items()}
+        _, body = self._ask(f"{path}?{urlencode(query)}")
+        try:
+            return json.loads(body)
+        except ValueError as error:
+            raise self._silent(f"{path} gave something else than JSON, {body[:100]!r}") from error
+
+    def _ask(self, path: str) -> tuple[HTTPMessage, bytes]:
         http = _UnixHTTP(self._path)
         try:
-            http.request("GET", f"{path}?{urlencode(texts)}" if texts else path)
+            http.request("GET", path)
             response = http.getresponse()
             body = response.read(MAX_BYTES + 1)
         except FileNotFoundError as error:
@@ -39,18 +54,19 @@ class Connection:
                 f"no container engine at {self.address}; install docker.io or declare package:docker.io "
                 "(and python3-docker)"
             ) from error
+        except PermissionError as error:
+            raise ResourceError(f"this user may not use the container engine at {self.address}; run as root") from error
         except (OSError, HTTPException) as error:
-            raise self._silent(error) from error
+            raise self._silent(str(error) or type(error).__name__) from error
         finally:
             http.close()
         if response.status != 200 or len(body) > MAX_BYTES:
-            raise self._silent(f"GET {path} gave {response.status} and {len(body)} bytes: {body[:200]!r}")
-        return json.loads(body)
+            raise self._silent(f"GET {path[:100]} gave {response.status} and {len(body)} bytes, {body[:200]!r}")
+        return response.headers, body
 
-    def _silent(self, why: object) -> ResourceError:
-        said = why if isinstance(why, str) else f"{why or type(why).__name__}"
+    def _silent(self, why: str) -> ResourceError:
         return ResourceError(
-            f"the container engine at {self.address} does not answer: {said}; `systemctl status docker`"
+            f"the container engine at {self.address} does not answer: {why}; `systemctl status docker`"
         )
 
 

@@ -1,0 +1,366 @@
+"""Writing while somebody interferes: an attacker who swaps names, and a kill at every single step."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import shutil
+import signal
+import stat
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.host import LocalHost
+from modules.api import Change, Content, Drift, Host, Resource, ResourceError
+from modules.directory import Directory
+from modules.file import File
+from modules.symlink import Symlink
+
+pytestmark = pytest.mark.system
+
+ROOT = os.geteuid() == 0
+NOBODY = 65534
+OLD, NEW = b"old" * 5000, b"new" * 7000
+
+
+def text(data: bytes) -> Content:
+    return Content(hashlib.sha256(data).hexdigest(), len(data), data=data)
+
+
+def drift_of(resource: Resource, host: Host) -> Drift:
+    observed = resource.observe(host)
+    wanted = resource.desired(observed).items()
+    return {key: Change(observed.get(key), want) for key, want in wanted if want not in (None, observed.get(key))}
+
+
+# --- an attacker ---
+
+
+@pytest.fixture
+def arena() -> Iterator[Path]:
+    """A directory that an unprivileged attacker can reach, and may write to; what is beside it is not theirs."""
+    base = Path(tempfile.mkdtemp(prefix="write-safety-"))
+    base.chmod(0o755)
+    try:
+        for outside in ("outside", "control"):
+            (base / outside / "sub").mkdir(parents=True)
+            for name in ("conf", "secret", "sub/x", ".conf.gitops-agent"):
+                (base / outside / name).write_bytes(b"precious")
+        (base / "arena").mkdir()
+        (base / "arena").chmod(0o777)
+        yield base
+    finally:
+        shutil.rmtree(base)
+
+
+def snapshot(directory: Path) -> dict[str, object]:
+    """All that a change to anything in a directory would change."""
+    found: dict[str, object] = {}
+    for path in [directory, *directory.rglob("*")]:
+        shown = path.lstat()
+        content = path.read_bytes() if path.is_file() else b""
+        found[str(path)] = (shown.st_ino, shown.st_mode, shown.st_uid, shown.st_gid, shown.st_ctime_ns, content)
+    return found
+
+
+def swaps(outside: str) -> list[Callable[[], None]]:
+    """What an attacker does to names in the arena (the working directory), each a step of a swap."""
+
+    def parent_to_link() -> None:
+        os.rename("d", "away")
+        os.symlink(outside, "d")
+
+    def parent_back() -> None:
+        os.unlink("d")
+        os.rename("away", "d")
+
+    def planted(make: Callable[[str, str], None], source: str, name: str) -> Callable[[], None]:
+        def plant() -> None:
+            with suppress(FileNotFoundError):
+                os.unlink(f"d/{name}")
+            make(f"{outside}/{source}", f"d/{name}")
+
+        return plant
+
+    def sub_to_link() -> None:
+        os.rename("d/sub", f"d/moved-{random.random()}")
+        os.symlink(f"{outside}/sub", "d/sub")
+
+    def sub_back() -> None:
+        os.unlink("d/sub")
+        os.mkdir("d/sub")
+
+    names = ("conf", ".conf.gitops-agent")
+    guarded = (
+        Path("/proc/sys/fs/protected_hardlinks").read_text().strip() == "1"
+    )  # else a link alone changes its target
+    ways = (os.symlink, os.link) if guarded else (os.symlink,)
+    links = [planted(make, "secret", name) for make in ways for name in names]
+    return [*[parent_to_link, parent_back] * 4, *links, sub_to_link, sub_back]
+
+
+def attack(arena: Path, outside: Path, tell: int) -> None:
+    """Swap names as fast as can be, reporting a byte for every hundred swaps that succeeded."""
+    os.chdir(arena)
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+    os.umask(0)
+    os.mkdir("d", 0o777)
+    os.write(tell, b".")
+    steps = swaps(str(outside))
+    done = 0
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with suppress(OSError):
+            random.choice(steps)()
+            done += 1
+            if done % 100 == 0:
+                os.write(tell, b".")
+
+
+@contextmanager
+def attacked(base: Path, outside: str) -> Iterator[Callable[[], int]]:
+    """An attacker at work; what is given tells how many swaps they have done."""
+    hear, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(hear)
+            attack(base / "arena", base / outside, tell)
+        finally:
+            os._exit(0)
+    os.close(tell)
+    heard = len(os.read(hear, 1))
+    os.set_blocking(hear, False)
+
+    def count() -> int:
+        nonlocal heard
+        with suppress(BlockingIOError):
+            heard += len(os.read(hear, 1 << 16))
+        return (heard - 1) * 100
+
+    try:
+        yield count
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(hear)
+
+
+def moves(directory: str) -> list[Callable[[LocalHost], object]]:
+    """All that the agent may do in a directory."""
+    conf, sub = f"{directory}/conf", f"{directory}/sub"
+    nobody = str(NOBODY)
+
+    def held(resource: Resource) -> Callable[[LocalHost], object]:
+        def hold(host: LocalHost) -> None:
+            if drift := drift_of(resource, host):
+                resource.apply(host, drift)
+
+        return hold
+
+    return [
+        held(File(path=conf, content=text(os.urandom(20)), owner=nobody, mode="0666", force=True)),
+        held(File(path=conf, content=text(b"plain"))),
+        held(File(path=conf, mode="0777")),
+        held(File(path=f"{sub}/x", content=text(b"deeper"), owner=nobody, mode="0666", force=True)),
+        held(File(path=conf, ensure="absent")),
+        held(Directory(path=sub, owner=nobody, mode="0777", force=True)),
+        held(Directory(path=sub, ensure="absent", force=True)),
+        held(Symlink(path=f"{directory}/link", target="secret", force=True)),
+        lambda host: host.files.set_owner(conf, NOBODY, NOBODY),
+        lambda host: host.files.set_mode(conf, 0o666),
+        lambda host: host.files.set_owner(f"{sub}/x", NOBODY, NOBODY),
+        lambda host: host.files.unlink(f"{sub}/x"),
+        lambda host: host.files.sweep(conf),
+    ]
+
+
+@pytest.mark.skipif(not ROOT, reason="missing: root")
+def test_nothing_outside_is_touched_while_names_are_swapped_for_links(arena: Path) -> None:
+    before = snapshot(arena / "outside")
+    results: Counter[str] = Counter()
+    host, swapped = LocalHost(), 0
+    deadline = time.monotonic() + 30
+    with attacked(arena, "outside") as swaps_done:
+        tries = moves(str(arena / "arena" / "d"))
+        while time.monotonic() < deadline and (swapped < 20_000 or results.total() < 10_000):
+            swapped = swaps_done()
+            try:
+                random.choice(tries)(host)
+            except ResourceError as error:
+                results[str(error).split("; ")[-1]] += 1
+            else:
+                results["done"] += 1
+    assert snapshot(arena / "outside") == before
+    assert swapped >= 5_000, "the attacker was too slow for the test to mean anything"
+    print(f"{swapped} swaps, {results}")
+    assert results["done"] >= 500, results
+    assert any("make the link as root" in reason for reason in results), results
+
+
+@pytest.mark.skipif(not ROOT, reason="missing: root")
+def test_the_attacker_is_good_enough_to_catch_a_careless_writer(arena: Path) -> None:
+    before = snapshot(arena / "control")
+    deadline = time.monotonic() + 30
+    with attacked(arena, "control"):
+        while time.monotonic() < deadline and snapshot(arena / "control") == before:
+            for _ in range(50):
+                with suppress(OSError):
+                    (arena / "arena" / "d" / "conf").write_bytes(b"careless")
+    assert snapshot(arena / "control") != before
+
+
+# --- a kill at every step ---
+
+STEPS = (
+    *("open", "close", "write", "fsync", "fchown", "fchmod", "chown", "chmod", "rename", "unlink", "symlink", "mkdir"),
+    *("rmdir", "ftruncate", "fstat", "stat", "readlink", "scandir"),
+)
+
+
+def run_to(step: int, action: Callable[[], None]) -> bool:
+    """Run in a process that is killed instead of its system call number `step`; whether it ended before that."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            kill_at(step)
+            action()
+            status = 0
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        return False
+    assert os.WEXITSTATUS(status) == 0, "the action failed without being killed"
+    return True
+
+
+def kill_at(step: int) -> None:
+    left = step
+
+    def counted(call: Callable[..., Any]) -> Callable[..., Any]:
+        def counting(*args: Any, **options: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return call(*args, **options)
+
+        return counting
+
+    for name in STEPS:
+        setattr(os, name, counted(getattr(os, name)))
+
+
+def converge_all(resources: list[Resource]) -> None:
+    host = LocalHost()
+    kind = type(resources[0])
+    steps = [(resource, drift) for resource in resources if (drift := drift_of(resource, host))]
+    assert kind.apply_all(host, steps) == [None] * len(steps)
+
+
+def killed_everywhere(
+    directory: Path, prepare: Callable[[], None], resources: list[Resource], check: Callable[[], None]
+) -> int:
+    """Converge, killed at step 1, then at step 2, and so on; what is left must pass the check, and converge again."""
+    step, ended = 0, False
+    while not ended:
+        step += 1
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir()
+        prepare()
+        ended = run_to(step, lambda: converge_all(resources))
+        check()
+        host = LocalHost()
+        for resource in resources:
+            resource.recover(host)
+        assert strays(directory) == [], f"after a kill at step {step}"
+        check()
+        converge_all(resources)
+        assert all(drift_of(resource, host) == {} for resource in resources)
+        assert strays(directory) == []
+    return step
+
+
+def strays(directory: Path) -> list[str]:
+    return [name for name in os.listdir(directory) if name.endswith(".gitops-agent")]
+
+
+def state_of(path: Path) -> tuple[bytes, int, int] | None:
+    if not path.exists():
+        return None
+    shown = path.lstat()
+    return path.read_bytes(), stat.S_IMODE(shown.st_mode), shown.st_uid
+
+
+def write_old(paths: list[Path]) -> None:
+    for path in paths:
+        path.write_bytes(OLD)
+        path.chmod(0o604)
+
+
+def wanted_file(path: Path) -> File:
+    return File(path=str(path), content=text(NEW), mode="0640", owner=str(NOBODY) if ROOT else None)
+
+
+AFTER = (NEW, 0o640, NOBODY if ROOT else os.geteuid())
+
+
+@pytest.mark.parametrize("count", [1, 10])
+def test_a_kill_at_any_step_leaves_each_file_old_or_new_in_full(tmp_path: Path, count: int) -> None:
+    directory = tmp_path / "directory"
+    paths = [directory / f"file{number}" for number in range(count)]
+
+    def check() -> None:
+        for path in paths:
+            assert state_of(path) in ((OLD, 0o604, os.geteuid()), AFTER)
+
+    wanted: list[Resource] = [wanted_file(path) for path in paths]
+    steps = killed_everywhere(directory, lambda: write_old(paths), wanted, check)
+    assert steps > 15 * count, "there is less to kill than a write takes"
+
+
+def test_a_kill_at_any_step_leaves_a_new_file_absent_or_whole(tmp_path: Path) -> None:
+    directory = tmp_path / "directory"
+    path = directory / "file"
+
+    def check() -> None:
+        assert state_of(path) in (None, AFTER)
+
+    assert killed_everywhere(directory, lambda: None, [wanted_file(path)], check) > 15
+
+
+def test_a_kill_at_any_step_leaves_a_new_directory_absent_or_whole(tmp_path: Path) -> None:
+    directory = tmp_path / "directory"
+    path = directory / "new"
+    owner = NOBODY if ROOT else os.geteuid()
+
+    def check() -> None:
+        if path.exists():
+            shown = path.lstat()
+            assert (stat.S_IMODE(shown.st_mode), shown.st_uid) == (0o2750, owner)
+
+    wanted = Directory(path=str(path), mode="2750", owner=str(owner))
+    assert killed_everywhere(directory, lambda: None, [wanted], check) > 10
+
+
+def test_a_kill_at_any_step_leaves_a_link_old_or_new(tmp_path: Path) -> None:
+    directory = tmp_path / "directory"
+
+    def check() -> None:
+        assert os.readlink(directory / "link") in ("old", "new")
+
+    wanted = Symlink(path=f"{directory}/link", target="new")
+    assert killed_everywhere(directory, lambda: (directory / "link").symlink_to("old"), [wanted], check) > 5
