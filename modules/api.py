@@ -209,6 +209,9 @@ class Engine(EngineView, Protocol):
     def rename(self, name: str, new_name: str) -> None:
         """Give it another name."""
 
+    def retire(self, name: str) -> None:
+        """Set its restart policy to `no`, so that a restart of the engine does not bring it back."""
+
     def remove(self, name: str, *, anonymous_volumes: bool) -> None:
         """Remove it, stopped or not; named volumes stay, those that the engine named go if asked for."""
 

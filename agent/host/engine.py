@@ -19,6 +19,7 @@ from agent.host.engine_socket import Connection
 from modules.api import Engine, Json, ResourceError, Unsupported
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
+NO_LIBRARY = "the docker library for Python is not installed; `apt install python3-docker`"
 OLDEST_API, NEWEST_API = (1, 41), (1, 44)  # what we speak: Docker 20.10 and Podman 4 to Docker 29
 ANSWER_SECONDS = 60  # for one request, on top of what a container may take to stop
 PULL_SECONDS = 600
@@ -28,11 +29,14 @@ MAX_LOG_CHARACTERS = 2000
 
 
 def open_engine(socket: str = "") -> Engine:
-    """The engine at a `unix://` address, empty for the usual one. Raises Unsupported when there is none, ResourceError when it does not answer."""
+    """The engine at a `unix://` address, empty for the usual one.
+
+    Raises Unsupported when there is none, or no library to change it with; ResourceError when it does not answer.
+    """
     connection = Connection(socket or DEFAULT_SOCKET)
     spoken = connection.version()
     if importlib.util.find_spec("docker") is None:
-        raise Unsupported("the docker library for Python is not installed; `apt install python3-docker`")
+        raise Unsupported(NO_LIBRARY)
     version = min(NEWEST_API, _numbers(spoken))
     if version < OLDEST_API:
         raise Unsupported(
@@ -61,14 +65,9 @@ class _Engine:
         return {name: by_name[name] for name in names if name in by_name}
 
     def inspect(self, name: str) -> Json | None:
-        from docker.errors import NotFound
-
-        with self._asking(f"container {name} cannot be inspected") as client:
-            try:
-                found: Json = client.inspect_container(name)
-            except NotFound:
-                return None
-            return found if found["Name"] == f"/{name}" else None  # it also finds by the beginning of an id
+        found = self._found(f"container {name} cannot be inspected", "inspect_container", name)
+        is_it = found is not None and found["Name"] == f"/{name}"  # the engine also goes by the beginning of an id
+        return found if is_it else None
 
     def settled(self, name: str, *, steady_seconds: float, healthy_seconds: float) -> Json:
         started = time.monotonic()
@@ -87,21 +86,16 @@ class _Engine:
         return written.decode(errors="replace")[-MAX_LOG_CHARACTERS:]
 
     def image_id(self, reference: str) -> str | None:
-        from docker.errors import NotFound
-
-        with self._asking(f"image {reference} cannot be inspected") as client:
-            try:
-                return str(client.inspect_image(reference)["Id"])
-            except NotFound:
-                return None
+        found = self._found(f"image {reference} cannot be inspected", "inspect_image", reference)
+        return None if found is None else str(found["Id"])
 
     def pull(self, reference: str) -> None:
         """Fetch an image, in at most PULL_SECONDS; the library's own `pull` would wait for ever."""
-        from docker import auth, utils
-
         what = f"image {reference} cannot be pulled"
-        repository, tag = utils.parse_repository_tag(reference)
         with self._asking(what) as client:
+            from docker import auth, utils
+
+            repository, tag = utils.parse_repository_tag(reference)
             registry, _ = auth.resolve_repository_name(repository)
             credentials = auth.get_config_header(client, registry)
             response = client.post(
@@ -146,13 +140,25 @@ class _Engine:
         with self._asking(f"container {name} cannot be removed") as client:
             client.remove_container(name, v=anonymous_volumes, force=True)
 
+    def _found(self, what: str, method: str, name: str) -> Json | None:
+        with self._asking(what) as client:
+            from docker.errors import NotFound
+
+            try:
+                found: Json = getattr(client, method)(name)
+            except NotFound:
+                return None
+            return found
+
     @contextmanager
     def _asking(self, what: str) -> Iterator[Any]:
         """Give the library's client, and its errors our words."""
-        from docker.api.client import APIClient
-        from docker.errors import DockerException
-        from requests.exceptions import RequestException
-
+        try:
+            from docker.api.client import APIClient
+            from docker.errors import DockerException
+            from requests.exceptions import RequestException
+        except ImportError as error:
+            raise Unsupported(f"{NO_LIBRARY} ({error})") from error
         try:
             if self._loaded is None:
                 self._loaded = APIClient(self._connection.address, version=self._version, timeout=ANSWER_SECONDS)
@@ -172,7 +178,7 @@ def _is_decided(found: Json, *, steady: bool) -> bool:
 def _follow_pull(what: str, response: Any, *, deadline: float) -> None:  # noqa: ANN401  (of the library's own making)
     """Read a pull's progress to its end. Raises ResourceError with the registry's words."""
     for line in response.iter_lines():
-        said = json.loads(line)
+        said = _progress(line)
         message = said.get("error") or (said.get("message") if response.status_code >= 400 else None)
         if message:
             raise explained(what, message)
@@ -180,3 +186,11 @@ def _follow_pull(what: str, response: Any, *, deadline: float) -> None:  # noqa:
             raise ResourceError(f"{what}: it took longer than {PULL_SECONDS} s; the next pass goes on from there")
     if response.status_code >= 400:
         raise explained(what, f"the engine answered {response.status_code} {response.reason}")
+
+
+def _progress(line: bytes) -> Json:
+    try:
+        said = json.loads(line)
+    except ValueError:
+        said = None
+    return said if isinstance(said, dict) else {"error": f"the engine said {line[:200]!r}"}
