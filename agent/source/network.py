@@ -1,0 +1,227 @@
+"""What is asked of a remote, over the network in a child process, and errors in words with the next step."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from agent.errors import FetchFailed
+from agent.source.isolated import Died, Overdue, run_isolated
+from agent.source.remote import Remote, private_file
+
+FETCHED = "refs/gitops-agent/fetched"
+
+
+def remote_heads(remote: Remote, repository: str) -> dict[str, str]:
+    """Ask for the remote's branches (name -> commit); downloads nothing else. Raises FetchFailed."""
+
+    def ask(connection: Any, callbacks: Any) -> dict[str, str]:  # noqa: ANN401  (pygit2)
+        asked = connection.list_heads if hasattr(connection, "list_heads") else connection.ls_remotes
+        found = asked(callbacks=callbacks, proxy=_proxy(remote))
+        return {name: commit for name, commit in map(_head, found) if name.startswith("refs/heads/")}
+
+    return dict(_with_remote(remote, repository, ask, remote.connect_timeout_seconds))
+
+
+def download(remote: Remote, repository: str) -> str:
+    """Fetch the branch into a ref of its own that nothing relies on; its commit. Raises FetchFailed."""
+
+    def fetch(connection: Any, callbacks: Any) -> str:  # noqa: ANN401
+        import pygit2
+
+        refspec = f"+refs/heads/{remote.branch}:{FETCHED}"
+        connection.fetch([refspec], callbacks=callbacks, proxy=_proxy(remote))
+        return str(pygit2.Repository(repository).references[FETCHED].peel().id)
+
+    return str(_with_remote(remote, repository, fetch, remote.transfer_timeout_seconds))
+
+
+def _proxy(remote: Remote) -> bool | None:
+    return True if remote.scheme in ("http", "https") else None
+
+
+def _head(found: Any) -> tuple[str, str]:  # noqa: ANN401  (an object in newer versions of pygit2, a mapping in older ones)
+    return (found["name"], str(found["oid"])) if isinstance(found, dict) else (found.name, str(found.oid))
+
+
+Work = Callable[[Any, Any], Any]
+
+
+def _with_remote(remote: Remote, repository: str, work: Work, quiet_seconds: float) -> Any:  # noqa: ANN401
+    """Do some work with a connection; a remote that is not a path of this machine gets a process of its own."""
+    if remote.scheme == "ssh":
+        _trust(remote, repository)
+    if remote.local and not os.path.isdir(remote.url.removeprefix("file://")):
+        raise explain(remote, "failed to resolve path")
+    password = remote.password()
+    if remote.ssh_key:
+        private_file(remote.ssh_key, "ssh key")
+
+    def isolated(alive: Callable[[], None]) -> Any:  # noqa: ANN401
+        import pygit2
+
+        callbacks = _callbacks(remote, password, alive)
+        try:
+            if not remote.local:
+                _set_up_child(pygit2, remote, repository)
+            return {"result": work(_connection(pygit2.Repository(repository), remote.url), callbacks)}
+        except Exception as error:  # noqa: BLE001  (every failure in the child has to reach the parent as words)
+            return {"error": callbacks.refused or f"{type(error).__name__}: {error}"}
+
+    try:
+        answer = isolated(_nobody) if remote.local else run_isolated(isolated, quiet_seconds)
+    except Overdue as error:
+        raise FetchFailed(
+            f"{remote.shown} did not answer for {quiet_seconds:g} s", "is the server up, and the port right?"
+        ) from error
+    except Died as error:
+        raise FetchFailed(
+            f"asking {remote.shown} failed: {error}", "see the journal for a crash of the Git library"
+        ) from error
+    if "error" in answer:
+        raise explain(remote, answer["error"])
+    return answer["result"]
+
+
+def _connection(repository: Any, url: str) -> Any:  # noqa: ANN401
+    """A remote without a name where the library has such (1.13 and newer), else one with a name of our own."""
+    remotes = repository.remotes
+    if hasattr(remotes, "create_anonymous"):
+        return remotes.create_anonymous(url)
+    name = "gitops-agent"
+    if name not in [known.name for known in remotes]:
+        return remotes.create(name, url)
+    remotes.set_url(name, url)
+    return remotes[name]
+
+
+def _nobody() -> None:
+    """Tell nobody: in process there is no deadline to renew."""
+
+
+def _home(repository: str) -> str:
+    return os.path.join(os.path.dirname(repository), "ssh-home")
+
+
+def _trust(remote: Remote, repository: str) -> None:
+    """Put the known host keys where libgit2 looks: `.ssh/known_hosts` of a home directory of its own."""
+    with open(remote.known_hosts_file(), "rb") as file:
+        keys = file.read(8 << 20)
+    path = os.path.join(_home(repository), ".ssh", "known_hosts")
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    if os.path.exists(path):
+        with open(path, "rb") as file:
+            if file.read() == keys:
+                return
+    with open(f"{path}.new", "wb") as file:
+        file.write(keys)
+    os.rename(f"{path}.new", path)
+
+
+def _set_up_child(library: Any, remote: Remote, repository: str) -> None:  # noqa: ANN401
+    """Process-wide settings of libgit2, which is why this runs in a process of its own."""
+    os.environ["HOME"] = _home(repository)
+    library.settings.search_path[library.GIT_CONFIG_LEVEL_GLOBAL] = _home(repository)
+    if hasattr(library.settings, "homedir"):
+        library.settings.homedir = _home(repository)
+    if remote.ca_file:
+        library.settings.set_ssl_cert_locations(remote.ca_file, None)
+
+
+def _callbacks(remote: Remote, password: str, alive: Callable[[], None]) -> Any:  # noqa: ANN401
+    import pygit2
+
+    class Callbacks(pygit2.RemoteCallbacks):
+        """Answers what the library asks, once: it would ask for other credentials for ever."""
+
+        refused = ""
+        asked = 0
+
+        def credentials(self, _url: str, _user: str | None, allowed: int) -> Any:  # noqa: ANN401
+            self.asked += 1
+            offer = _credential(pygit2, remote, password, int(allowed))
+            if offer is None or self.asked > 2:
+                self.refused = "credentials refused" if offer is not None else "credentials wanted"
+                raise pygit2.GitError(self.refused)
+            return offer
+
+        def certificate_check(self, _certificate: None, valid: bool, _host: bytes) -> bool:
+            alive()
+            if not valid:
+                self.refused = "host key" if remote.scheme == "ssh" else "certificate"
+            return valid
+
+        def transfer_progress(self, _stats: Any) -> None:  # noqa: ANN401
+            alive()
+
+        def sideband_progress(self, _text: str) -> None:
+            alive()
+
+    return Callbacks()
+
+
+_SSH_KEY, _USERNAME = 1 << 1, 1 << 5  # git_credential_t of libgit2, named differently in versions of pygit2
+
+
+def _credential(library: Any, remote: Remote, password: str, allowed: int) -> Any:  # noqa: ANN401
+    if remote.scheme == "ssh":
+        if allowed & _USERNAME and not allowed & _SSH_KEY:
+            return library.Username(remote.user())
+        return library.Keypair(remote.user(), None, remote.ssh_key, "") if remote.ssh_key else None
+    return library.UserPass(remote.user(), password) if password else None
+
+
+_MEANINGS = (  # a phrase of libgit2 or of ours, what it means, and what to do next
+    (
+        "credentials wanted",
+        "{url} asks for credentials and there are none",
+        "set token_file, password_file or ssh_key in the settings",
+    ),
+    (
+        "credentials refused",
+        "{url} refuses the credentials",
+        "check username, token_file, password_file or ssh_key in the settings",
+    ),
+    (
+        "authentication replays",
+        "{url} refuses the credentials",
+        "check username, token_file or password_file in the settings",
+    ),
+    (
+        "status code: 401",
+        "{url} refuses the credentials",
+        "check username, token_file or password_file in the settings",
+    ),
+    ("status code: 403", "{url} does not allow this account to read", "give the account read access to the repository"),
+    ("status code: 404", "{url} has no such repository", "check the path in the URL, and that the account may see it"),
+    ("host key", "the host key of {url} is not known, or has changed", "{trust}"),
+    ("hostkey", "the host key of {url} is not known, or has changed", "{trust}"),
+    (
+        "certificate",
+        "the certificate of {url} is not trusted",
+        "set ca_file to the CA that signed it, and check the name and date",
+    ),
+    (
+        "SSL",
+        "the certificate of {url} is not trusted",
+        "set ca_file to the CA that signed it, and check the name and date",
+    ),
+    ("resolve", "the name of {url} cannot be resolved", "check the URL and the host's resolver"),
+    ("connect to", "{url} cannot be reached", "check the network, and that the server listens"),
+    ("timed out", "{url} did not answer in time", "check the network, and that the server listens"),
+    ("owned by", "{url} belongs to another user, so Git refuses it", "make it root's, or serve it over http or ssh"),
+    ("does not appear to be a git repository", "{url} has no such repository", "check the path in the URL"),
+    ("could not find repository", "{url} is not a Git repository", "check the path"),
+    ("failed to resolve path", "{url} is not there", "check the path"),
+)
+
+
+def explain(remote: Remote, message: str) -> FetchFailed:
+    """Put a failure into words, without any secret."""
+    for phrase, meaning, step in _MEANINGS:
+        if phrase.lower() in message.lower():
+            return FetchFailed(meaning.format(url=remote.shown), step.format(trust=remote.how_to_trust()))
+    return FetchFailed(
+        f"{remote.shown} cannot be read: {message.strip()}", "try `git ls-remote` with the same URL as root"
+    )
