@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from agent.documents import Block, Items
 from agent.errors import ManifestInvalid, Place, Problem, gather
 from agent.manifest import Declaration
-from agent.manifest.documents import Block, Items
 from agent.manifest.lookup import Lookup
 from agent.manifest.render import nearest
 from agent.manifest.structure import problem

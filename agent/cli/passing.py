@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import signal
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
 from types import FrameType
 
-from agent.apply import Conduct
+from agent import journal
+from agent.apply import Conduct, Outcome
 from agent.cli.session import Session
+from agent.cli.text import differences
 from agent.errors import FetchFailed
 from agent.host import LocalHost
 from agent.reconcile import Desired, desired_in_force, newest_desired, reconcile
-from agent.report import Report, source_state, status_of
+from agent.report import Report, drift_to_json, source_state, status_of, summary
 from agent.status import read_status, write_status
 from agent.store import PassRecord
 
@@ -54,6 +58,9 @@ def unmoved(session: Session) -> bool:
 def make_pass(session: Session, reason: str, desired: Desired, conduct: Conduct, started: float) -> Report:
     """Reconcile, then write the history (when anything happened) and the status file."""
     host = LocalHost(session.site.root, desired.revision.blob, session.site.engine_socket)
+    journalled = session.site.root == "/" and journal.available()
+    if journalled:
+        conduct = replace(conduct, tell=partial(_tell_both, conduct.tell, desired.revision.commit))
     outcomes = reconcile(desired, host, session.store, conduct)
     report = Report(
         host=session.site.host,
@@ -68,7 +75,28 @@ def make_pass(session: Session, reason: str, desired: Desired, conduct: Conduct,
         notices=[*session.store.notices, *session.source.notices],
     )
     _write(session, report)
+    if journalled:
+        _journal(report)
     return report
+
+
+def _tell_both(tell: Callable[[Outcome], None], revision: str, outcome: Outcome) -> None:
+    tell(outcome)
+    text = "; ".join(part for part in (differences(drift_to_json(outcome.drift)), outcome.message) if part)
+    message = f"{outcome.result}: {outcome.id}: {text}"
+    journal.send(outcome.result, message, revision=revision, resource=outcome.id, place=outcome.place)
+
+
+def _journal(report: Report) -> None:
+    revision = report.revision.commit
+    if report.rejection is not None:
+        result = "unreachable" if isinstance(report.rejection, FetchFailed) else "refused"
+        journal.send(result, str(report.rejection), revision=report.attempted)
+    if report.changed or report.exit_status:
+        message = (
+            f"{report.verdict} {revision[:7]}: {summary(report.counts)} in {report.seconds:.1f} s ({report.reason})"
+        )
+        journal.send("report", message, revision=revision)
 
 
 def _write(session: Session, report: Report) -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from agent.documents import Block, Items
 from agent.errors import ManifestInvalid, Place, gather
 from agent.facts import Facts
-from agent.manifest.documents import Block, Items
 from agent.manifest.lookup import Scope
 from agent.manifest.render import nearest
 from agent.manifest.structure import (

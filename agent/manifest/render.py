@@ -22,8 +22,8 @@ from jinja2 import FunctionLoader, StrictUndefined, Template, TemplateError, Tem
 from jinja2.environment import TemplateExpression
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from agent.documents import Block, Items
 from agent.errors import ManifestInvalid, Place, Problem, gather
-from agent.manifest.documents import Block, Items
 
 TIME_LIMIT_SECONDS = 2.0
 MAX_RENDERED = 16 << 20  # characters

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agent.documents import Block, Items, parse_document
 from agent.errors import ManifestInvalid, Place, Problem, TreeError, gather
-from agent.manifest.documents import Block, Items, parse_document
 from agent.manifest.render import nearest
 from agent.source import Tree
 from modules.fields import describe

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from agent.documents import Block
 from agent.errors import ManifestInvalid, Place, Problem, gather
-from agent.manifest.documents import Block
 
 
 @dataclass(frozen=True)

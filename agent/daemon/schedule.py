@@ -1,0 +1,88 @@
+"""When passes are due: APScheduler's timers, spread over the fleet by a stable offset, and back-off after failures."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+JITTER_SHARE = 0.2
+FIRST_BACK_OFF_SECONDS, LAST_BACK_OFF_SECONDS = 5.0, 900.0
+
+
+class Schedule:
+    """The timers of the daemon; `post(reason)` is called in another thread when one is due."""
+
+    def __init__(self, post: Callable[[str], None]) -> None:
+        from apscheduler.schedulers.background import BackgroundScheduler
+
+        self._post = post
+        self._scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None})
+
+    def start(self, poll_seconds: int, drift_seconds: int) -> None:
+        """Begin; the first poll and drift pass of a host come at its own offset within their intervals."""
+        self._scheduler.start()
+        self.set(poll_seconds, drift_seconds)
+
+    def set(self, poll_seconds: int, drift_seconds: int) -> None:
+        """Change the intervals."""
+        for reason, seconds in (("poll", poll_seconds), ("drift", drift_seconds)):
+            self._scheduler.add_job(
+                self._post,
+                "interval",
+                args=[reason],
+                id=reason,
+                seconds=seconds,
+                jitter=max(1, int(seconds * JITTER_SHARE)),
+                start_date=datetime.now(UTC) + timedelta(seconds=offset(reason, seconds)),
+                replace_existing=True,
+            )
+
+    def next(self, reason: str) -> float:
+        """When a timer is due next, in seconds since the epoch."""
+        job: Any = self._scheduler.get_job(reason)
+        return float(job.next_run_time.timestamp()) if job and job.next_run_time else 0.0
+
+    def stop(self) -> None:
+        """End the timers."""
+        self._scheduler.shutdown(wait=False)
+
+
+def offset(reason: str, seconds: int, machine_id: str = "") -> float:
+    """This host's place in an interval: always the same, and spread evenly over many hosts."""
+    digest = hashlib.sha256(f"{reason} {machine_id or _machine_id()}".encode()).digest()
+    return max(1.0, int.from_bytes(digest[:4], "big") / 2**32 * seconds)
+
+
+def _machine_id() -> str:
+    try:
+        with open("/etc/machine-id", encoding="ascii", errors="replace") as file:
+            return file.read(64).strip()
+    except OSError:
+        return ""
+
+
+class BackOff:
+    """How long to leave a remote alone: twice as long after each failure, with jitter, and at once after a success."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self._until = 0.0
+
+    def failed(self) -> None:
+        """Count one more failure."""
+        wait = min(LAST_BACK_OFF_SECONDS, FIRST_BACK_OFF_SECONDS * 2 ** min(self.failures, 10))
+        self.failures += 1
+        self._until = time.monotonic() + wait * random.uniform(1 - JITTER_SHARE, 1 + JITTER_SHARE)  # noqa: S311
+
+    def succeeded(self) -> None:
+        """Forget the failures."""
+        self.failures, self._until = 0, 0.0
+
+    @property
+    def holds(self) -> bool:
+        """Tell whether it is too early to ask again."""
+        return time.monotonic() < self._until

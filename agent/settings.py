@@ -1,0 +1,148 @@
+"""Settings: `agent.yaml` and then `agent.d/*.yaml` by name, later keys over earlier; every error at once, with its place."""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from agent.errors import ConfigInvalid, ManifestInvalid, Place, Problem, gather
+from agent.source.remote import Remote
+
+DIRECTORY = "/etc/gitops-agent"
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or "\n" in value:
+        raise ValueError("must be text on one line")
+    return value
+
+
+def _path(value: object) -> str:
+    text = _text(value)
+    if text and not os.path.isabs(text):
+        raise ValueError(f"must be an absolute path, not {text!r}")
+    return text
+
+
+def _duration(value: object) -> int:
+    found = re.fullmatch(r"(\d{1,9})([smhd]?)", str(value)) if not isinstance(value, bool) else None
+    if found is None:
+        raise ValueError(f"must be a duration such as 60s, 5m or 1h, not {value!r}")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def _interval(value: object) -> int:
+    seconds = _duration(value)
+    if seconds < 5:
+        raise ValueError("must be at least 5s")
+    return seconds
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"must be true or false, not {value!r}")
+    return value
+
+
+def _host(value: object) -> str:
+    text = _text(value)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):
+        raise ValueError(f"must be a host name, not {text!r}")
+    return text
+
+
+def setting(read: Callable[[object], object], default: object, doc: str) -> Any:  # noqa: ANN401  (a dataclass default)
+    """One setting: how it is read, what it is without being set, and what it means."""
+    return field(default=default, metadata={"read": read, "doc": doc})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The agent's own settings; durations are in seconds."""
+
+    repository: str = setting(_text, "", "Where the repository is: a URL or a path. The agent does nothing without it.")
+    branch: str = setting(_text, "main", "The branch to follow.")
+    host: str = setting(_host, "", "Be this host; the short hostname when it is not set.")
+    username: str = setting(_text, "", "The user to name to the remote.")
+    password_file: str = setting(_path, "", "A file with the password, readable by root alone.")
+    token_file: str = setting(_path, "", "A file with an access token, readable by root alone.")
+    ssh_key: str = setting(_path, "", "A private key for ssh, readable by root alone.")
+    known_hosts: str = setting(
+        _path, "", "Known host keys; /etc/gitops-agent/known_hosts or /etc/ssh/ssh_known_hosts when not set."
+    )
+    ca_file: str = setting(_path, "", "The CA that signed the remote's certificate.")
+    connect_timeout: int = setting(_interval, 15, "How long a remote may take to answer.")
+    transfer_timeout: int = setting(_interval, 120, "How long a transfer may stand still.")
+    allow_rewritten_history: bool = setting(
+        _flag, False, "Accept a branch that does not contain the revision in force."
+    )
+    poll_interval: int = setting(_interval, 60, "How often to ask the remote.")
+    drift_interval: int = setting(_interval, 300, "How often to look at the whole host and repair it.")
+    pass_deadline: int = setting(_interval, 1800, "How long one pass may take before it is ended.")
+    container_engine: str = setting(_path, "", "The socket of the container engine; the usual ones when not set.")
+    state_dir: str = setting(_path, "/var/lib/gitops-agent", "Where state is kept.")
+    runtime_dir: str = setting(_path, "/run/gitops-agent", "Where the status file and the socket are.")
+
+    def remote(self, repository: str, branch: str) -> Remote:
+        """The remote to follow: that of the settings, or another with the same credentials."""
+        return Remote(
+            url=repository,
+            branch=branch,
+            username=self.username,
+            password_file=self.password_file,
+            token_file=self.token_file,
+            ssh_key=self.ssh_key,
+            known_hosts=self.known_hosts,
+            ca_file=self.ca_file,
+            connect_timeout_seconds=self.connect_timeout,
+            transfer_timeout_seconds=self.transfer_timeout,
+            allow_rewritten_history=self.allow_rewritten_history,
+        )
+
+
+def load(directory: str = DIRECTORY) -> Settings:
+    """Read the settings. Raises ConfigInvalid with every error, each with file and line."""
+    paths = [
+        os.path.join(directory, "agent.yaml"),
+        *sorted(glob.glob(os.path.join(glob.escape(directory), "agent.d/*.yaml"))),
+    ]
+    try:
+        fragments = gather(_fragment, [path for path in paths if os.path.exists(path)])
+    except ManifestInvalid as error:
+        raise ConfigInvalid(str(error), "correct the settings; see agentctl(8)") from error
+    merged: dict[str, Any] = {}
+    for fragment in fragments:
+        merged |= fragment
+    return Settings(**merged)
+
+
+def _fragment(path: str) -> Mapping[str, Any]:
+    from agent.documents import parse_document  # the daemon at rest does without YAML
+
+    try:
+        with open(path, "rb") as file:
+            data = file.read(1 << 20)
+    except OSError as error:
+        raise ManifestInvalid([Problem(Place(path), f"cannot be read: {error.strerror}")]) from error
+    if not data.strip() or all(line.lstrip()[:1] in (b"", b"#") for line in data.splitlines()):
+        return {}
+    block = parse_document(data, path)
+    known = {found.name: found.metadata["read"] for found in fields(Settings)}
+
+    def read(key: str) -> tuple[str, Any]:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"
+            raise ManifestInvalid([Problem(block.place(key), f'unknown setting "{key}"{hint}')])
+        try:
+            return key, known[key](block[key])
+        except ValueError as error:
+            raise ManifestInvalid([Problem(block.place(key), f'"{key}" {error}')]) from error
+
+    return dict(gather(read, block))
