@@ -119,13 +119,12 @@ class Container(Resource, kind="container", identity="name"):
         """The engine, its image, network and volumes, and what it mounts from the host."""
         if self.ensure == "absent":
             return ()
-        network = self.network_mode or ""
-        joins = network if _shared_with(self) else f"network:{network}"
+        network = self.network_mode or "bridge"
         sources = [volume.split(":")[0] for volume in self.volumes or ()]
         return [
             *_ENGINE,
             (f"image:{self.image}",),
-            (joins,),
+            (network if _shared_with(self) else f"network:{network}",),
             *(key for source in sources for key in _mount_needs(source)),
         ]
 

@@ -16,14 +16,24 @@ _RANGE = re.compile(r"(?P<first>[0-9]{1,5})(?:-(?P<last>[0-9]{1,5}))?")
 class Binding(NamedTuple):
     """One published port."""
 
-    address: str  # of the host; empty: every address
+    address: str  # of the host, IPv6 in brackets; empty: every address
     host_port: str  # empty: one the engine chooses
     port: str  # of the container, with its protocol: `80/tcp`
 
+    def __str__(self) -> str:
+        """The canonical form, `[IP:][HOST:]PORT/PROTOCOL`."""
+        before = f"{self.address}:" if self.address else ""
+        return f"{before}{self.host_port}:{self.port}" if before or self.host_port else self.port
+
+    @property
+    def place(self) -> str:
+        """What of the host it takes; itself when the engine chooses."""
+        return f"{self.address}:{self.host_port}/{self.port.split('/')[1]}" if self.host_port else str(self)
+
 
 def all_bindings(entries: Sequence[str]) -> tuple[str, ...]:
-    """Each port of the entries in the canonical form `IP:HOST:PORT/PROTOCOL`, sorted. Raises ValueError."""
-    found: list[str] = []
+    """Each port of the entries in its canonical form, sorted. Raises ValueError saying what is wrong."""
+    found: list[Binding] = []
     for entry in entries:
         try:
             found += _bindings(entry)
@@ -31,24 +41,19 @@ def all_bindings(entries: Sequence[str]) -> tuple[str, ...]:
             raise ValueError(f"has {entry!r}: {error}") from error
         if len(found) > MAX_PORTS:
             raise ValueError(f"publishes more than {MAX_PORTS} ports")
-    taken = Counter(_place_on_host(canonical) for canonical in found)
+    taken = Counter(published.place for published in found)
     if twice := [place for place, count in taken.items() if count > 1]:
         raise ValueError(f"publishes {twice[0]} twice")
-    return tuple(sorted(found))
+    return tuple(sorted(map(str, found)))
 
 
 def binding(canonical: str) -> Binding:
-    """Take the canonical form apart; an IPv6 address keeps no brackets."""
-    address, host_port, port = canonical.rsplit(":", 2)
-    return Binding(address.strip("[]"), host_port, port)
+    """Take the canonical form apart."""
+    address, host_port, port = ["", "", *canonical.rsplit(":", 2)][-3:]
+    return Binding(address, host_port, port)
 
 
-def _place_on_host(canonical: str) -> str:
-    found = binding(canonical)
-    return f"{found.address}:{found.host_port}/{found.port.split('/')[1]}" if found.host_port else canonical
-
-
-def _bindings(text: str) -> list[str]:
+def _bindings(text: str) -> list[Binding]:
     body, _, protocol = text.partition("/")
     if protocol not in ("", "tcp", "udp", "sctp"):
         raise ValueError(f"the protocol must be tcp, udp or sctp, not {protocol!r}")
@@ -59,9 +64,9 @@ def _bindings(text: str) -> list[str]:
     inside = _ports(match["port"])
     outside = _ports(match["host"]) if match["host"] else [""] * len(inside)
     if len(outside) != len(inside):
-        raise ValueError(f"{len(outside)} ports of the host cannot stand for {len(inside)} of the container")
+        raise ValueError(f"{match['host']} of the host and {match['port']} of the container must be as many")
     pairs = zip(outside, inside, strict=True)
-    return [f"{address}:{host_port}:{port}/{protocol or 'tcp'}" for host_port, port in pairs]
+    return [Binding(address, host_port, f"{port}/{protocol or 'tcp'}") for host_port, port in pairs]
 
 
 def _split_address(body: str) -> tuple[str, str]:

@@ -120,7 +120,7 @@ def _plain(value: object) -> object:
 def _port_options(ports: tuple[str, ...]) -> Json:
     options: dict[str, list[Json]] = {}
     for found in map(binding, ports):
-        options.setdefault(found.port, []).append({"HostIp": found.address, "HostPort": found.host_port})
+        options.setdefault(found.port, []).append({"HostIp": found.address.strip("[]"), "HostPort": found.host_port})
     return options
 
 

@@ -38,6 +38,7 @@ def make(engine: Engine, name: str, options: Json, *, running: bool) -> None:
 
 def start(engine: Engine, name: str) -> None:
     """Start the container and see it run. Raises ResourceError with its last lines when it does not."""
+    ours(engine, name)
     engine.start(name)
     check(engine, name)
 

@@ -165,6 +165,8 @@ class _Engine:
             yield self._loaded
         except (DockerException, RequestException) as error:
             raise explained(what, getattr(error, "explanation", None) or str(error)) from error
+        except KeyError as error:  # the library looks for a message in every error that is JSON
+            raise explained(what, f"the engine's answer has no {error}") from error
 
 
 def _is_decided(found: Json, *, steady: bool) -> bool:
