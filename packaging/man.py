@@ -1,0 +1,77 @@
+"""The manual page agentctl(8), from the parsers and the settings themselves, so that it cannot be out of date."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import fields
+from importlib import import_module
+
+from agent import __version__
+from agent.cli import EPILOG, VERBS
+from agent.cli.parser import parser_of
+from agent.settings import Settings
+
+
+def escape(text: str) -> str:
+    """Text as troff takes it: no line of it is a request, no backslash or dash of it means anything else."""
+    lines = text.replace("\\", "\\e").replace("-", "\\-").splitlines()
+    return "\n".join(f"\\&{line}" if line[:1] in (".", "'") else line for line in lines)
+
+
+def manual() -> str:
+    """The whole page."""
+    return "\n".join(_lines()) + "\n"
+
+
+def _lines() -> Iterator[str]:
+    yield f'.TH AGENTCTL 8 "" "gitops-agent {__version__}" "System administration"'
+    yield ".SH NAME\nagentctl \\- hold this host to what Git says about it"
+    yield ".SH SYNOPSIS\n.B agentctl\n.I VERB\n[options]"
+    yield ".SH DESCRIPTION"
+    yield escape(
+        "The agent polls a Git repository for the desired state of this host, converges the host to it and keeps it there."
+    )
+    yield ".SH VERBS"
+    for verb, (module, _) in VERBS.items():
+        yield from _verb(verb, parser_of(verb, import_module(module)))
+    yield ".SH EXIT STATUS\n.nf"
+    yield escape(EPILOG.partition("\n\n")[0].partition("\n")[2])
+    yield ".fi\n.SH SETTINGS"
+    yield escape(
+        "YAML in /etc/gitops-agent/agent.yaml, then in /etc/gitops-agent/agent.d/*.yaml by name; later keys win."
+    )
+    for field in fields(Settings):
+        yield f".TP\n.B {escape(field.name)}\n{escape(field.metadata['doc'])}{_default(field.default)}"
+    yield ".SH FILES"
+    for path, meaning in FILES.items():
+        yield f".TP\n.I {escape(path)}\n{escape(meaning)}"
+
+
+def _verb(verb: str, parser: argparse.ArgumentParser) -> Iterator[str]:
+    yield f".SS agentctl {escape(verb)}\n{escape(parser.description or '')}"
+    for action in parser._actions:  # noqa: SLF001  (argparse shows its options no other way)
+        if action.help and action.help != argparse.SUPPRESS:
+            name = ", ".join(action.option_strings) or action.metavar or action.dest
+            value = f" {action.metavar}" if action.option_strings and action.metavar else ""
+            text = action.help % {"default": action.default}
+            yield f".TP\n.B {escape(str(name) + value)}\n{escape(text)}"
+
+
+def _default(value: object) -> str:
+    if value in ("", None):
+        return ""
+    return escape(f" Default: {str(value).lower() if isinstance(value, bool) else value}.")
+
+
+FILES = {
+    "/etc/gitops-agent/agent.yaml": "Settings; agent.d/*.yaml beside it are read after it.",
+    "/etc/gitops-agent/known_hosts": "Host keys of the remote, for ssh.",
+    "/var/lib/gitops-agent/state.db": "What is owned, what it was before, owed restarts, history.",
+    "/var/lib/gitops-agent/repo.git": "The clone.",
+    "/var/lib/gitops-agent/catalog.json": "The compiled catalog, kept to save compiling it again.",
+    "/run/gitops-agent/status.json": "The last verdict, readable by all.",
+    "/run/gitops-agent/daemon.json": "The daemon's own state.",
+    "/run/gitops-agent/control.sock": "Where `agentctl sync` asks for a pass; for root alone.",
+    "/run/gitops-agent/lock": "Held while a pass runs.",
+}
