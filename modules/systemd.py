@@ -5,26 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from modules.api import FileView, Host, HostView, ResourceError, Unsupported
+from modules.api import FileView, Host, HostView, Unsupported
 
 NEVER_STOPPED = ("gitops-agent.service", "dbus.service", "dbus-broker.service", "systemd-logind.service")
 
 _MANAGER = "/run/systemd/system"  # there when systemd is the running system manager (sd_booted(3))
 _CHUNK = 500  # units in one command line
-_PROPERTIES = (
-    "Id,LoadState,LoadError,ActiveState,SubState,UnitFileState,FragmentPath,NeedDaemonReload,Type,RemainAfterExit,"
-    "Result,ExecMainCode,ExecMainStatus,ExecMainStartTimestamp,WantedBy,RequiredBy,RequisiteOf,BoundBy,UpheldBy,TriggeredBy"
-)
 _REFERENCES = ("WantedBy", "RequiredBy", "RequisiteOf", "BoundBy", "UpheldBy", "TriggeredBy")
-_PLAIN_STATES = ("enabled", "disabled", "static")  # unit file states that need no second look
-
+_PROPERTIES = (
+    *("Id", "LoadState", "LoadError", "ActiveState", "SubState", "NeedDaemonReload", "DropInPaths"),
+    *("Type", "RemainAfterExit", "Result", "ExecMainStatus", "ExecMainStartTimestamp"),
+    *_REFERENCES,
+)
 _GENERATED = "/run/systemd/generator"  # made anew by each daemon-reload, before unit files are read
+_CONFIGURED = "/etc/systemd/system"
 _DIRECTORIES = (  # where unit files of the system lie (systemd.unit(5)), but for what systemd itself writes
-    "/etc/systemd/system",
+    _CONFIGURED,
     "/run/systemd/system",
     "/usr/local/lib/systemd/system",
     "/usr/lib/systemd/system",
 )
+_LINKS = (".wants", ".requires", ".upholds")
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Shown:
     id: str  # its real name, when it was asked for by an alias
     load: str  # LoadState: loaded, not-found, masked, bad-setting, error
     active: str  # ActiveState
-    file_state: str  # UnitFileState, as in systemctl(1) is-enabled; empty when no unit file is behind it
+    file_state: str  # as in systemctl(1), is-enabled; empty when no unit file is behind it
     stale: bool = False  # its files changed since systemd read them
     details: Mapping[str, str] | None = None  # properties; only of units that needed a closer look
 
@@ -56,32 +57,37 @@ class Shown:
 def look(host: HostView, names: Sequence[str]) -> dict[str, Shown]:
     """Look at units by name; in another root only their files are seen. Raises ResourceError.
 
-    `systemctl show` makes systemd collect every property of every unit, 2 to 4 ms each. So units that two short lists
-    show to be loaded, active and plainly enabled or not are taken from there, unless their files changed since
-    systemd read them; all others are shown in full.
+    `systemctl show` has systemd collect every property of every unit, 2 to 4 ms each. So units that one short list
+    shows to be loaded and active, and that a link enables, are taken from these, unless their files changed since
+    systemd read them; all others are looked at closely.
     """
     if host.root != "/" or not names:
         return {name: _shown_file(host, name) for name in names}
     _check_manager(host)
-    running = {row[0]: row for row in _rows(host, ("list-units", "--all"), names)}
-    files = {row[0]: row[1] for row in _rows(host, ("list-unit-files",), names)}
-    plain = [
-        name
-        for name in names
-        if running.get(name, [""])[1:3] == ["loaded", "active"] and files.get(name) in _PLAIN_STATES
-    ]
-    changed = _changed_since_load(host.files, plain)
-    found = {name: Shown(name, "loaded", "active", files[name]) for name in plain if name not in changed}
+    rows = {row[0]: row[1:3] for row in _rows(host, ("list-units", "--all"), names)}
+    enabled = _enabled(host.files)
+    plain = [name for name in names if name in enabled and rows.get(name) == ["loaded", "active"]]
+    found = {name: Shown(name, "loaded", "active", "enabled") for name in _unchanged(host.files, plain)}
     return found | look_closely(host, [name for name in names if name not in found])
 
 
 def look_closely(host: HostView, names: Sequence[str]) -> dict[str, Shown]:
     """Look at every property that matters. Raises ResourceError."""
-    found: dict[str, Shown] = {}
+    shown: dict[str, Mapping[str, str]] = {}
     for some in _chunks([name for name in names if host.root == "/" and "@." not in name]):
-        blocks = host.probe("systemctl", "--no-pager", "show", f"--property={_PROPERTIES}", "--", *some).stdout
-        for name, block in zip(some, blocks.rstrip("\n").split("\n\n"), strict=True):
-            found[name] = _shown(dict(line.partition("=")[::2] for line in block.splitlines()))
+        asked = f"--property={','.join(_PROPERTIES)}"
+        blocks = host.probe("systemctl", "--no-pager", "show", asked, "--", *some).stdout.rstrip("\n").split("\n\n")
+        for name, block in zip(some, blocks, strict=True):
+            shown[name] = dict(line.partition("=")[::2] for line in block.splitlines())
+    existing = [found["Id"] for found in shown.values() if found["LoadState"] != "not-found"]
+    # Not from `show`, which goes on telling what systemd saw when it last read the files.
+    states = {row[0]: row[1] for row in _rows(host, ("list-unit-files",), existing)}
+    found = {}
+    for name, properties in shown.items():
+        real, load, active = properties["Id"], properties["LoadState"], properties["ActiveState"]
+        state = states.get(real, "") if real in states or load == "not-found" else _file_state(host, real)
+        stale = properties["NeedDaemonReload"] == "yes" or _has_unread_drop_in(host.files, real, properties)
+        found[name] = Shown(real, load, active, state, stale, properties)
     # A template is a file and no unit; systemd has nothing to show of it.
     return found | {name: _shown_file(host, name) for name in names if name not in found}
 
@@ -103,11 +109,15 @@ def _check_manager(host: HostView) -> None:
 
 
 def _shown_file(host: HostView, name: str) -> Shown:
-    """What `systemctl is-enabled` says of a unit file, in any root."""
-    said = host.probe("systemctl", *in_root(host), "is-enabled", "--", name, accept=(0, 1, 4)).stdout.strip()
-    state = "" if said == "not-found" else said
+    """What the unit file alone says, in any root."""
+    state = _file_state(host, name)
     load = "masked" if state.startswith("masked") else "loaded" if state else "not-found"
     return Shown(name, load, "inactive", state)
+
+
+def _file_state(host: HostView, name: str) -> str:
+    said = host.probe("systemctl", *in_root(host), "is-enabled", "--", name, accept=(0, 1, 4)).stdout.strip()
+    return "" if said == "not-found" else said
 
 
 def journal_lines(host: HostView, name: str, count: int = 5) -> str:
@@ -126,40 +136,31 @@ def _chunks(names: Sequence[str]) -> Iterator[Sequence[str]]:
     return (names[start : start + _CHUNK] for start in range(0, len(names), _CHUNK))
 
 
-def _shown(properties: Mapping[str, str]) -> Shown:
-    return Shown(
-        properties["Id"],
-        properties["LoadState"],
-        properties["ActiveState"],
-        properties.get("UnitFileState", ""),
-        properties.get("NeedDaemonReload") == "yes",
-        properties,
-    )
+def _enabled(files: FileView) -> set[str]:
+    """Units that a link in /etc enables, which is how systemd itself tells (systemctl(1), is-enabled)."""
+    directories = [name for name in files.listdir(_CONFIGURED) if name.endswith(_LINKS)]
+    return {name for directory in directories for name in files.listdir(f"{_CONFIGURED}/{directory}")}
 
 
-def _changed_since_load(files: FileView, names: Sequence[str]) -> set[str]:
-    """Those whose unit file or drop-ins may have changed since systemd read them: only systemd can tell for sure."""
+def _unchanged(files: FileView, names: Sequence[str]) -> list[str]:
+    """Those whose files surely did not change since systemd read them; of the others only systemd can tell."""
     generated = files.lstat(_GENERATED)
     if generated is None:
-        return set(names)
+        return []
     changed: set[str] = set()
+    there: set[str] = set()
     for directory in _DIRECTORIES:
         found = files.lstat(directory)
         if found is None:
             continue
         if found.ctime_ns >= generated.ctime_ns:
-            return set(names)  # something came or went, and it could be anybody's
+            return []  # something came or went, and it could be anybody's
         entries = set(files.listdir(directory))
-        changed |= {
-            name
-            for name in names
-            if any(
-                _is_newer(files, f"{directory}/{path}", generated.ctime_ns)
-                for path in paths_of(name)
-                if path in entries
-            )
-        }
-    return changed
+        for name in names:
+            paths = [path for path in paths_of(name) if path in entries]
+            there |= {name for path in paths if not path.endswith(".d")}
+            changed |= {name for path in paths if _is_newer(files, f"{directory}/{path}", generated.ctime_ns)}
+    return [name for name in names if name in there and name not in changed]
 
 
 def _is_newer(files: FileView, path: str, than_ns: int) -> bool:
@@ -170,6 +171,21 @@ def _is_newer(files: FileView, path: str, than_ns: int) -> bool:
         inner = (f"{path}/{name}" for name in files.listdir(path))
         return found.ctime_ns >= than_ns or any(_is_newer(files, name, than_ns) for name in inner)
     return found.type == "symlink" or found.ctime_ns >= than_ns  # the file behind a link may change unseen
+
+
+def _has_unread_drop_in(files: FileView, name: str, properties: Mapping[str, str]) -> bool:
+    """Whether a drop-in lies there that systemd has not read; version 252 does not tell of new directories."""
+    if properties["LoadState"] != "loaded":
+        return False
+    read = {path.rpartition("/")[2] for path in properties["DropInPaths"].split()}
+    return any(
+        found.type == "file" and found.size > 0
+        for directory in _DIRECTORIES
+        for path in paths_of(name)
+        if path.endswith(".d")
+        for entry in files.listdir(f"{directory}/{path}")
+        if entry.endswith(".conf") and entry not in read and (found := files.lstat(f"{directory}/{path}/{entry}"))
+    )
 
 
 def paths_of(name: str) -> list[str]:

@@ -9,6 +9,7 @@ from modules.api import Host, Observation, ResourceError, State
 from modules.systemd import NEVER_STOPPED, Shown, daemon_reload, in_root, journal_lines, look_closely
 
 _JOB_TIMEOUT_SECONDS = 300
+_MASKS = "/etc/systemd/system"
 _REFRESH_VERBS = {"restart": "try-restart", "reload": "try-reload-or-restart"}
 
 
@@ -36,10 +37,12 @@ def refresh_unit(host: Host, name: str, action: str) -> None:
         raise ResourceError(_missing(name))
     if shown.id in NEVER_STOPPED:
         raise ResourceError(f"the agent does not {action} {shown.id} under itself; do it by hand")
+    if shown.active in ("inactive", "failed"):
+        return
     try:
         host.run("systemctl", _REFRESH_VERBS[action], "--", shown.id, timeout_seconds=_JOB_TIMEOUT_SECONDS)
     except ResourceError as error:
-        raise ResourceError(_failure(host, look_closely(host, [name])[name], action)) from error
+        raise ResourceError(_failure(host, look_closely(host, [name])[name], action, str(error))) from error
     after = look_closely(host, [name])[name]
     if _is_failing(after):
         raise ResourceError(_failure(host, after, action))
@@ -92,6 +95,11 @@ class _Changes:
     def _refuse_unusable(self) -> None:
         for name, shown in self._shown.items():
             drift = self._drift(name)
+            if drift.get("masked") and self._host.files.lstat(f"{_MASKS}/{shown.id}"):
+                self.errors[name] = ResourceError(
+                    f"{name} cannot be masked, for its unit file is in {_MASKS}, where the mask would be; "
+                    "disable and stop it, or have the file in /usr/local/lib/systemd/system"
+                )
             if drift.get("masked") is False:
                 message = (
                     f"{name} is still masked, by a file that is not systemctl's to remove; see systemctl cat {name}"
@@ -150,8 +158,9 @@ def _is_failing(shown: Shown) -> bool:
 def _failure(host: Host, shown: Shown, verb: str, said: str = "") -> str:
     """Why a unit did not do what it was told: its result, else what systemctl said, and its last words."""
     result = _result(shown)
-    if not result and said:
-        return f"{said}{_last_words(host, shown.id)}"
+    if not result:
+        lines = said.partition(": ")[2].splitlines()
+        result = "; ".join(line for line in lines if shown.id in line and not line.startswith("See "))
     if not result:
         result = f"it is {shown.active} without having failed; a condition of it is not met, or it ended at once"
     return f"{verb} of {shown.id} failed: {result}{_last_words(host, shown.id)}"

@@ -1,0 +1,208 @@
+"""A small machine in memory: files with times, and programs that change them. No list of expected calls.
+
+It is a Host (modules.api); its clock only moves when something changes, and a probe may only run what is known to read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from agent.host.commands import reads_only
+from modules.api import Completed, Content, Engine, ResourceError, Staged, Stat, Unsupported
+
+Program = Callable[[Sequence[str]], Completed]
+_DEFAULT_MODES = {"directory": 0o755, "symlink": 0o777}
+
+
+@dataclass
+class Entry:
+    """What is at one path."""
+
+    type: str = "file"
+    data: bytes = b""  # of a link, its target
+    mode: int = 0o644
+    owner: tuple[int, int] = (0, 0)
+    mtime_ns: int = 0
+    ctime_ns: int = 0
+    inode: int = 0
+
+
+@dataclass
+class FakeFiles:
+    """Files by path; every change takes a tick of the clock, as a real one has a time of its own."""
+
+    now_ns: int = field(default_factory=time.time_ns)
+    entries: dict[str, Entry] = field(default_factory=lambda: {"/": Entry("directory", mode=0o755)})
+
+    def tick(self, seconds: float = 0.001) -> int:
+        """Let time pass; the new time."""
+        self.now_ns += int(seconds * 1e9)
+        return self.now_ns
+
+    def put(self, path: str, data: bytes | str = b"", *, kind: str = "file", mtime_ns: int | None = None) -> Entry:
+        """Put something at a path, whatever was there; missing parents are made."""
+        parent = path.rpartition("/")[0] or "/"
+        if parent not in self.entries:
+            self.put(parent, kind="directory")
+        now = self.tick()
+        raw = data.encode() if isinstance(data, str) else data
+        entry = Entry(kind, raw, _DEFAULT_MODES.get(kind, 0o644), mtime_ns=mtime_ns or now, ctime_ns=now, inode=now)
+        if path not in self.entries:
+            self.entries[parent] = replace(self.entries[parent], mtime_ns=now, ctime_ns=now)
+        self.entries[path] = entry
+        return entry
+
+    def drop(self, path: str) -> None:
+        """Remove what is at a path, and all below it."""
+        parent = path.rpartition("/")[0] or "/"
+        now = self.tick()
+        self.entries[parent] = replace(self.entries[parent], mtime_ns=now, ctime_ns=now)
+        self.entries = {at: entry for at, entry in self.entries.items() if at != path and not at.startswith(path + "/")}
+
+    # modules.api.FileView
+
+    def lstat(self, path: str) -> Stat | None:
+        entry = self.entries.get(path)
+        if entry is None:
+            return None
+        uid, gid = entry.owner
+        return Stat(
+            entry.type, entry.mode, uid, gid, len(entry.data), 1, entry.inode, 1, entry.mtime_ns, entry.ctime_ns
+        )
+
+    def read(self, path: str, limit: int = 64 << 20) -> bytes:
+        entry = self.entries.get(path)
+        if entry is None or entry.type != "file" or len(entry.data) > limit:
+            raise ResourceError(f"cannot read {path}")
+        return entry.data
+
+    def digest(self, path: str) -> str:
+        return hashlib.sha256(self.read(path)).hexdigest()
+
+    def readlink(self, path: str) -> str:
+        return self.entries[path].data.decode()
+
+    def listdir(self, path: str) -> Sequence[str]:
+        prefix = path.rstrip("/") + "/"
+        return sorted(
+            at[len(prefix) :] for at in self.entries if at.startswith(prefix) and "/" not in at[len(prefix) :]
+        )
+
+    # modules.api.Files
+
+    def stage(self, path: str, data: bytes, *, mode: int, owner: tuple[int, int]) -> Staged:
+        temporary = path + ".staged"
+        self.put(temporary, data)
+        self.set_mode(temporary, mode)
+        self.set_owner(temporary, *owner)
+        return Staged(path, temporary, self.lstat(path))
+
+    def discard(self, staged: Staged) -> None:
+        self.drop(staged.temporary)
+
+    def publish(self, staged: Sequence[Staged]) -> list[ResourceError | None]:
+        for one in staged:
+            self.entries[one.target] = self.entries.pop(one.temporary)
+        return [None for _ in staged]
+
+    def set_owner(self, path: str, uid: int, gid: int) -> None:
+        self.entries[path] = replace(self.entries[path], owner=(uid, gid), ctime_ns=self.tick())
+
+    def set_mode(self, path: str, mode: int) -> None:
+        self.entries[path] = replace(self.entries[path], mode=stat.S_IMODE(mode), ctime_ns=self.tick())
+
+    def make_directory(self, path: str, *, mode: int, owner: tuple[int, int]) -> None:
+        self.put(path, kind="directory")
+        self.set_mode(path, mode)
+        self.set_owner(path, *owner)
+
+    def make_symlink(self, path: str, target: str) -> None:
+        self.put(path, target, kind="symlink")
+
+    def unlink(self, path: str) -> None:
+        if path in self.entries:
+            self.drop(path)
+
+    def remove_directory(self, path: str, *, recursive: bool = False) -> None:
+        if self.listdir(path) and not recursive:
+            raise ResourceError(f"{path} is not empty")
+        self.drop(path)
+
+    def sweep(self, path: str) -> None:
+        self.unlink(path + ".staged")
+
+
+class FakeAccounts:
+    """Only root, and numbers."""
+
+    def user_name(self, uid: int) -> str:
+        return "root" if uid == 0 else str(uid)
+
+    def group_name(self, gid: int) -> str:
+        return self.user_name(gid)
+
+    def user_id(self, name: str) -> int:
+        if name != "root" and not name.isdecimal():
+            raise ResourceError(f"no user {name}")
+        return 0 if name == "root" else int(name)
+
+    def group_id(self, name: str) -> int:
+        return self.user_id(name)
+
+
+class FakeHost:
+    """The machine. Programs are added by what models them: fake_apt, fake_systemd."""
+
+    def __init__(self, root: str = "/") -> None:
+        self.root = root
+        self.files = FakeFiles()
+        self.accounts = FakeAccounts()
+        self.programs: dict[str, Program] = {"touch": self._touch}
+        self.history: list[str] = []  # every command that was run, for counting them
+        self.environments: list[Mapping[str, str]] = []
+
+    @property
+    def engine(self) -> Engine:
+        raise Unsupported("no container engine on this machine")
+
+    def probe(self, *argv: str, accept: Sequence[int] = (0,), timeout_seconds: float = 60) -> Completed:
+        assert reads_only(argv), f"{argv} does not only read"
+        before = dict(self.files.entries)
+        completed = self._execute(argv, accept)
+        assert self.files.entries == before, f"{argv} changed files"
+        return completed
+
+    def run(self, *argv: str, accept: Sequence[int] = (0,), timeout_seconds: float = 300, stdin: str = "") -> Completed:
+        return self._execute(argv, accept)
+
+    def run_detached(self, *argv: str, env: Mapping[str, str], timeout_seconds: float) -> Completed:
+        self.environments.append(env)
+        return self._execute(argv, range(256))
+
+    def content(self, content: Content) -> bytes:
+        assert content.data is not None
+        return content.data
+
+    def count(self, words: str) -> int:
+        """How many commands with these words were run."""
+        return sum(words in line for line in self.history)
+
+    def _execute(self, argv: Sequence[str], accept: Sequence[int]) -> Completed:
+        self.history.append(" ".join(argv))
+        program = self.programs.get(argv[0])
+        if program is None:
+            raise Unsupported(f"{argv[0]} is not installed on this host")
+        completed = program(argv[1:])
+        if completed.status not in accept:
+            raise ResourceError(f"{' '.join(argv)} failed with status {completed.status}: {completed.stderr}")
+        return completed
+
+    def _touch(self, words: Sequence[str]) -> Completed:
+        for path in words:
+            if path != "--":
+                self.files.put(path)
+        return Completed(0, "", "")
