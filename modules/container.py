@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from modules import container_swap as swap
-from modules.api import Content, Drift, Host, HostView, Json, Observation, Resource, ResourceError, State
+from modules.api import Content, Drift, Host, HostView, Json, Observation, Resource, ResourceError, State, Unsupported
 from modules.container_fields import (
     ARGV,
     CONTAINER_NAME,
@@ -149,6 +149,7 @@ class Container(Resource, kind="container", identity="name"):
         """One list call for all of them, and for those whose network they share."""
         names = {name for resource in wanted for name in (resource.name, _shared_with(resource)) if name}
         try:
+            _refuse_another_root(host)
             found = host.engine.containers(sorted(names))
         except ResourceError as error:
             return [error] * len(wanted)
@@ -195,6 +196,11 @@ class Container(Resource, kind="container", identity="name"):
     def _variables(self, host: Host) -> Mapping[str, str]:
         variables: Mapping[str, str] = json.loads(host.content(self.env)) if self.env else {}
         return variables
+
+
+def _refuse_another_root(host: HostView) -> None:
+    if host.root != "/":  # the engine at hand is this machine's, whatever the root
+        raise Unsupported(f"containers cannot be held in another root, {host.root}; leave them out there with `when`")
 
 
 def _shared_with(container: Container) -> str:

@@ -29,7 +29,7 @@ MAX_LOG_CHARACTERS = 2000
 
 
 def open_engine(socket: str = "") -> Engine:
-    """The engine at a `unix://` address, empty for the usual one.
+    """The engine at a Unix socket, a path or a `unix://` address; empty for the usual one.
 
     Raises Unsupported when there is none, or no library to change it with; ResourceError when it does not answer.
     """

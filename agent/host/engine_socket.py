@@ -20,12 +20,13 @@ class Connection:
     """One engine, asked one question at a time."""
 
     def __init__(self, address: str) -> None:
-        if not address.startswith("unix:///"):
+        path = address.removeprefix("unix://")
+        if not path.startswith("/"):
             raise Unsupported(
-                f"the engine's address must be unix:///PATH, not {address!r}; see `engine` in the settings"
+                f"the container engine must be reached by a Unix socket, /PATH or unix:///PATH, not {address!r}; "
+                "see `container_engine` in the settings"
             )
-        self.address = address
-        self._path = address.removeprefix("unix://")
+        self.address, self._path = f"unix://{path}", path
 
     def version(self) -> str:
         """The newest API version that the engine speaks, such as `1.41`. Raises as `get` does."""
@@ -74,7 +75,7 @@ class _UnixHTTP(HTTPConnection):
     """HTTP over a Unix socket."""
 
     def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=ANSWER_SECONDS)
+        super().__init__("localhost")
         self._path = path
 
     def connect(self) -> None:

@@ -34,10 +34,8 @@ OTHER: dict[str, Any] = {
 class Machine:
     """A host that has an engine, or none."""
 
-    root = "/"
-
-    def __init__(self, engine: FakeEngine | None = None) -> None:
-        self._engine = engine
+    def __init__(self, engine: FakeEngine | None = None, root: str = "/") -> None:
+        self._engine, self.root = engine, root
 
     @property
     def engine(self) -> FakeEngine:
@@ -158,6 +156,13 @@ def test_one_that_keeps_restarting_is_said_to(host: Host, engine: FakeEngine) ->
         converge(web(restart="always"), host)
 
 
+def test_one_that_only_just_runs_again_has_not_stayed_up(host: Host, engine: FakeEngine) -> None:
+    converge(web(ensure="stopped", restart="always"), host)
+    engine.standing["web"] |= {"RestartCount": 1}
+    with pytest.raises(ResourceError, match="keeps restarting, 1 times by now"):
+        converge(web(restart="always"), host)
+
+
 def test_a_strangers_container_is_refused_at_the_first_look(host: Host, engine: FakeEngine) -> None:
     engine.create("web", {"Image": "app:1"})
     for ensure in ("running", "stopped", "absent"):
@@ -169,6 +174,13 @@ def test_without_an_engine_each_container_says_so() -> None:
     seen = Container.observe_all(cast("Host", Machine()), [web(), Container(name="db", image="db:1")])
     assert [str(error) for error in seen] == ["no container engine"] * 2
     assert all(isinstance(error, Unsupported) for error in seen)
+
+
+def test_another_root_has_no_containers_although_this_machine_has_an_engine(engine: FakeEngine) -> None:
+    (seen,) = Container.observe_all(cast("Host", Machine(engine, root="/srv/root")), [web()])
+    assert isinstance(seen, Unsupported)
+    assert "another root, /srv/root" in str(seen)
+    assert engine.lists == 0
 
 
 def test_one_list_call_shows_them_all(host: Host, engine: FakeEngine) -> None:

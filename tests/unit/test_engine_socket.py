@@ -38,8 +38,13 @@ def test_no_engine_is_said_with_what_to_install() -> None:
 
 
 def test_an_address_that_is_no_unix_socket_is_refused() -> None:
-    with pytest.raises(Unsupported, match="must be unix:///PATH"):
+    with pytest.raises(Unsupported, match="must be reached by a Unix socket, /PATH"):
         open_engine("tcp://127.0.0.1:2375")
+
+
+def test_a_path_is_as_good_as_an_address(daemon: Daemon) -> None:
+    daemon.answers["GET /v1.41/containers/json"] = (200, [])
+    assert open_engine(daemon.address.removeprefix("unix://")).containers(["web"]) == {}
 
 
 def test_an_engine_that_has_stopped_is_said(daemon: Daemon) -> None:
