@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from fake_host import FakeHost
-
 from modules.api import Completed
+from tests.unit.fake_host import FakeHost
 
 DAY = 86_400.0
 STAMP = "/var/lib/apt/periodic/update-success-stamp"

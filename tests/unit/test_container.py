@@ -6,12 +6,12 @@ import dataclasses
 from typing import Any, cast
 
 import pytest
-from convergence import converge, drift_of, text
-from fake_engine import FakeEngine
 
 from modules.api import Change, Content, Host, ResourceError, Unsupported
 from modules.container import Container
 from modules.container_spec import FIELDS_LABEL, SPEC_FIELDS, SPEC_LABEL
+from tests.unit.convergence import converge, drift_of, text
+from tests.unit.fake_engine import FakeEngine
 
 OTHER: dict[str, Any] = {
     "image": "app:2",

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from convergence import text
 
 from modules import container_fields as fields
 from modules.api import Content
 from modules.fields import FieldType
+from tests.unit.convergence import text
 
 DIGEST = "sha256:" + "a" * 64
 

@@ -7,9 +7,9 @@ import json
 from typing import Any
 
 import pytest
-from convergence import text
 
 from modules.container_spec import FIELDS_LABEL, SPEC_FIELDS, SPEC_LABEL, Spec, made_with
+from tests.unit.convergence import text
 
 FULL: dict[str, Any] = {
     "image": "app:1",

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fake_engine import FAILING, FakeEngine, PowerCut
 
 from modules import container_swap as swap
 from modules.api import ResourceError
 from modules.container_fields import FAILED, NEW, OLD
 from modules.container_spec import SPEC_FIELDS, Spec
+from tests.unit.fake_engine import FAILING, FakeEngine, PowerCut
 
 
 def options(version: int, **fields: Any) -> dict[str, Any]:

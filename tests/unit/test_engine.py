@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from docker_daemon import HANG, Answer, Daemon, serving
 
 from agent.host import engine as engine_module
 from agent.host.engine import open_engine
 from agent.host.engine_errors import explained
 from modules.api import Engine, ResourceError
+from tests.unit.docker_daemon import HANG, Answer, Daemon, serving
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from docker_daemon import HANG, Answer, Daemon, serving
 
 from agent.host import engine_socket
 from agent.host.engine import open_engine
 from modules.api import Engine, ResourceError, Unsupported
+from tests.unit.docker_daemon import HANG, Answer, Daemon, serving
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from convergence import difference
-from fake_apt import DAY, FakeApt, Has, Release
-from fake_host import FakeHost
 
 from modules.api import Change, Drift, ResourceError, State, Unsupported
 from modules.package import Package
+from tests.unit.convergence import difference
+from tests.unit.fake_apt import DAY, FakeApt, Has, Release
+from tests.unit.fake_host import FakeHost
 
 
 @pytest.fixture
