@@ -25,6 +25,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _KEPT = 1 << 20  # bytes of each stream of a command that changes things; head and tail of what is longer
 _PROBED = 32 << 20  # bytes of each stream of a command that is read; more is an error
 _GRACE_SECONDS = 5.0  # between SIGTERM and SIGKILL
+_LOOK_SECONDS = 0.02  # how often a group that was asked to end is looked at
 _LAST_LINES = 8
 
 READ_ONLY: tuple[tuple[str, ...], ...] = (
@@ -177,10 +178,13 @@ def _start(argv: Sequence[str], env: Mapping[str, str], streams: tuple[int, int,
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Leave nothing of a command that is still running: its group is asked to end, then made to."""
     if process.poll() is None:
-        os.killpg(process.pid, signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_GRACE_SECONDS)
-        with suppress(ProcessLookupError):  # all of the group ended when asked
+        with suppress(ProcessLookupError):  # nobody of the group is left
+            os.killpg(process.pid, signal.SIGTERM)
+            deadline = time.monotonic() + _GRACE_SECONDS
+            while time.monotonic() < deadline:
+                process.poll()
+                os.killpg(process.pid, 0)
+                time.sleep(_LOOK_SECONDS)
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     for stream in (process.stdout, process.stderr):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 import shutil
@@ -19,26 +18,17 @@ from typing import Any
 import pytest
 
 from agent.host import LocalHost
-from modules.api import Change, Content, Drift, Host, Resource, ResourceError
+from modules.api import Resource, ResourceError
 from modules.directory import Directory
 from modules.file import File
 from modules.symlink import Symlink
+from tests.unit.convergence import drift_of, text
 
 pytestmark = pytest.mark.system
 
 ROOT = os.geteuid() == 0
 NOBODY = 65534
 OLD, NEW = b"old" * 5000, b"new" * 7000
-
-
-def text(data: bytes) -> Content:
-    return Content(hashlib.sha256(data).hexdigest(), len(data), data=data)
-
-
-def drift_of(resource: Resource, host: Host) -> Drift:
-    observed = resource.observe(host)
-    wanted = resource.desired(observed).items()
-    return {key: Change(observed.get(key), want) for key, want in wanted if want not in (None, observed.get(key))}
 
 
 # --- an attacker ---

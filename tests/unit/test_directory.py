@@ -7,12 +7,12 @@ import stat
 from pathlib import Path
 
 import pytest
-from convergence import converge, drift_of
-from mounts import needs_root
 
 from agent.host import LocalHost, LocalView
 from modules.api import Change, ResourceError
 from modules.directory import Directory
+from tests.unit.convergence import converge, drift_of
+from tests.unit.mounts import needs_root
 
 NOBODY = 65534
 

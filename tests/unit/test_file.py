@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from convergence import converge, difference, drift_of, text
-from mounts import needs_root
 
 from agent.host import LocalHost, LocalView
 from modules import file as file_module
 from modules.api import Change, Content, ResourceError
 from modules.file import File
+from tests.unit.convergence import converge, difference, drift_of, text
+from tests.unit.mounts import needs_root
 
 NOBODY = 65534
 
@@ -232,6 +232,7 @@ def test_undo_removes_what_was_made_and_leaves_what_was_there(tmp_path: Path) ->
     assert undone.problems() == []
     assert resource.undo({"ensure": "present", "content": "digest"}) is None
     assert undone.undo({"ensure": "present"}) is None
+    assert undone.undo({"ensure": "absent"}) is None
 
 
 def test_recovery_removes_a_temporary_file(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ toor:x:0:0:also root:/root:/bin/sh
 web-data:x:33:33::/srv:/bin/false
 +::::::
 broken line
+::7:7:::
+odd:x:²:1::/:
 nobody:x:number:1::/:/bin/false
 """
 
@@ -85,8 +87,10 @@ def test_an_account_that_a_command_brought_is_found(root: Path) -> None:
     assert host.accounts.user_name(90) == "90"
     with pytest.raises(ResourceError):
         host.accounts.user_id("new")
-    host.run("sh", "-c", f"echo new:x:90:90::/: >> {root}/etc/passwd")
+    assert host.accounts.user_id("web-data") == 33
+    host.run("sh", "-c", f"sed -i s/:33:/:34:/ {root}/etc/passwd; echo new:x:90:90::/: >> {root}/etc/passwd")
     assert (host.accounts.user_id("new"), host.accounts.user_name(90)) == (90, "new")
+    assert host.accounts.user_id("web-data") == 34
 
 
 def test_a_name_is_asked_for_once(root: Path) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from mounts import bound, needs_root, small_disk
 
 from agent.host import LocalHost
 from agent.host.attributes import _GUARD
 from modules.api import ResourceError
+from tests.unit.mounts import bound, needs_root, small_disk
 
 NOBODY = 65534
 KEEP = (-1, -1)
@@ -190,6 +192,47 @@ def test_nothing_is_removed_from_a_tree_in_which_anything_is_mounted(tmp_path: P
     with small_disk(tree / "a b"), pytest.raises(ResourceError, match="unmount"):
         files.remove_directory(str(tree / "a b"))
     assert os.listdir(other) == ["kept"]
+
+
+@needs_root
+def test_what_is_mounted_while_a_tree_is_removed_is_not_entered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.host.removal.mount_points", list)  # as it was a moment before the mount
+    (tmp_path / "tree").mkdir()
+    with small_disk(tmp_path / "tree" / "disk") as disk:
+        (disk / "kept").touch()
+        with pytest.raises(ResourceError, match="cannot remove disk: it is on another file system; unmount it first"):
+            LocalHost().files.remove_directory(f"{tmp_path}/tree", recursive=True)
+        assert os.listdir(disk) == ["kept"]
+
+
+@needs_root
+@pytest.mark.parametrize("mode", [0o500, 0o050, 0o005, 0o000])
+def test_no_step_of_making_a_directory_is_more_open_than_the_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    seen: list[tuple[int, int]] = []
+    for name in ("mkdir", "fchown", "fchmod", "rename"):
+        monkeypatch.setattr(os, name, spied(getattr(os, name), tmp_path, seen))
+    LocalHost().files.make_directory(f"{tmp_path}/new", mode=mode, owner=(NOBODY, NOBODY))
+    monkeypatch.undo()
+    assert seen[-1] == (mode, NOBODY)
+    assert len(seen) >= 4
+    for now, uid in seen:
+        assert now & 0o077 & ~mode == 0
+        assert uid == 0 or now & ~mode == 0, f"its owner may use {now:o}, finally {mode:o}"
+
+
+def spied(call: Callable[..., Any], directory: Path, seen: list[tuple[int, int]]) -> Callable[..., Any]:
+    """A call after which mode and owner of the only entry of a directory are noted."""
+
+    def spy(*args: Any, **options: Any) -> Any:
+        result = call(*args, **options)
+        seen.extend((mode_of(entry), entry.lstat().st_uid) for entry in directory.iterdir())
+        return result
+
+    return spy
 
 
 def test_a_tree_too_deep_to_hold_open_is_refused(tmp_path: Path) -> None:

@@ -106,6 +106,21 @@ def test_a_command_that_ignores_the_request_to_end_is_killed(tmp_path: Path, mon
     assert gone(int((tmp_path / "self").read_text()))
 
 
+def test_all_of_a_group_is_asked_to_end_and_made_to_when_it_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first process ends at once when it is asked; one of its children takes its time, the other would never."""
+    monkeypatch.setattr(commands, "_GRACE_SECONDS", 1.5)
+    polite = f"trap 'sleep 0.3; touch {tmp_path}/tidied; exit' TERM; while :; do sleep 0.05; done"
+    stubborn = f"trap '' TERM; echo $$ > {tmp_path}/stubborn; while :; do sleep 0.05; done"
+    with pytest.raises(ResourceError, match="did not end"):
+        HOST.run(
+            "sh", "-c", f'sh -c "{polite}" & sh -c "{stubborn}" & wait'.replace("$$", r"\$\$"), timeout_seconds=0.5
+        )
+    assert (tmp_path / "tidied").exists()
+    assert gone(int((tmp_path / "stubborn").read_text()))
+
+
 def test_a_command_that_closed_its_output_is_still_held_to_its_time() -> None:
     with pytest.raises(ResourceError, match="did not end"):
         HOST.run("sh", "-c", "exec >&- 2>&-; sleep 100", timeout_seconds=0.3)

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mounts import bound, needs_root, small_disk
 
 from agent.host import LocalHost, LocalView
 from modules.api import Host, HostView, ResourceError
+from tests.unit.mounts import needs_root, small_disk
 
 NOBODY = 65534
 KEEP = (-1, -1)
@@ -253,21 +253,3 @@ def test_a_full_disk_is_named_with_what_is_needed_and_nothing_stays(tmp_path: Pa
         assert f"{2 << 20} bytes are needed" in str(caught.value)
         assert (disk / "file").read_bytes() == b"old"
         assert os.listdir(disk) == ["file"]
-
-
-@needs_root
-def test_a_file_that_is_a_mount_point_is_rewritten_in_place_and_that_is_said(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    source, target = tmp_path / "source", tmp_path / "hosts"
-    source.write_bytes(b"a longer old text")
-    target.touch()
-    with bound(source, target):
-        inode = target.stat().st_ino
-        assert write(LocalHost(), target, b"new", mode=0o600) is None
-        assert target.read_bytes() == b"new"
-        assert write(LocalHost(), target, b"new, and longer than the old text was", mode=0o644) is None
-        assert (target.stat().st_ino, stat.S_IMODE(target.stat().st_mode)) == (inode, 0o644)
-    assert source.read_bytes() == b"new, and longer than the old text was"
-    assert "is a mount point" in caplog.text
-    assert strays(tmp_path) == []

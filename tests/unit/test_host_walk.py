@@ -7,10 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from mounts import needs_root
 
 from agent.host import LocalHost, LocalView
 from modules.api import ResourceError
+from tests.unit.mounts import needs_root
 
 NOBODY = 65534
 KEEP = (-1, -1)
@@ -134,6 +134,19 @@ def test_a_parent_replaced_between_staging_and_publishing_is_noticed(tmp_path: P
     assert result is not None
     assert os.listdir(parent) == []
     assert not (tmp_path / "moved" / "file").exists()
+
+
+def test_a_change_looks_again_even_within_one_look(tmp_path: Path) -> None:
+    """A loop that holds on to `host.files` sees each directory where it was; what it changes is where it is."""
+    parent = tmp_path / "parent"
+    parent.mkdir()
+    files = LocalHost().files
+    assert files.lstat(f"{parent}/file") is None
+    parent.rename(tmp_path / "moved")
+    parent.mkdir()
+    assert files.publish([files.stage(f"{parent}/file", b"new", mode=0o644, owner=KEEP)]) == [None]
+    assert (parent / "file").read_bytes() == b"new"
+    assert os.listdir(tmp_path / "moved") == []
 
 
 def test_many_directories_do_not_use_up_descriptors(tmp_path: Path) -> None:

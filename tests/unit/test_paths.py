@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from convergence import converge, text
-from mounts import bound, needs_root, small_disk
 
 from agent.host import LocalHost
 from modules.api import Resource, ResourceError
@@ -18,6 +16,8 @@ from modules.directory import Directory
 from modules.file import File
 from modules.paths import ancestors, unit_file_refreshes
 from modules.symlink import Symlink
+from tests.unit.convergence import converge, text
+from tests.unit.mounts import bound, needs_root, small_disk
 
 OUTSIDE = ("outside", "outside/file", "outside/directory", "outside/directory/kept")
 

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
-from convergence import converge, drift_of
 
 from agent.host import LocalHost, LocalView
 from modules.api import Change, ResourceError
 from modules.symlink import Symlink
+from tests.unit.convergence import converge, drift_of
 
 
 def test_a_link_is_made_whether_its_target_exists_or_not(tmp_path: Path) -> None:
