@@ -140,7 +140,7 @@ class Container(Resource, kind="container", identity="name"):
         if observed.get("spec") == spec.digest:
             return {"ensure": self.ensure}
         fields = spec.shown()
-        left_out = {name: "" for name in SPEC_FIELDS if name not in fields and observed.get(name) is not None}
+        left_out = {name: "unset" for name in SPEC_FIELDS if name not in fields and observed.get(name) is not None}
         explained = left_out or any(observed.get(name) != value for name, value in fields.items())
         return {"ensure": self.ensure, **fields, **left_out, "spec": None if explained else spec.digest}
 

@@ -94,7 +94,7 @@ def test_a_plan_shows_what_changes_but_no_secret(host: Host) -> None:
     converge(web(ports=("80/tcp",)), host)
     drift = drift_of(web(image="app:2", **secret, healthcheck={"test": ("CMD", "hush")}), host)
     assert drift["image"] == Change("app:1", "app:2")
-    assert drift["ports"] == Change(("80/tcp",), "")
+    assert drift["ports"] == Change(("80/tcp",), "unset")
     assert drift["env"].before is None
     assert "hush" not in repr(drift)
     assert "hush" not in repr(web(**secret).desired({}))
