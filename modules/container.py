@@ -180,11 +180,9 @@ class Container(Resource, kind="container", identity="name"):
         """Restart it if it runs."""
         swap.restart(host.engine, self.name)
 
-    def undo(self, prior: State) -> Self | None:
-        """Absent if it was absent; a container that could not be looked at was not there for us to find."""
-        if prior.get("ensure", "absent") != "absent":
-            return None
-        return type(self)(name=self.name, ensure="absent")
+    def undo(self, prior: State) -> Self | None:  # noqa: ARG002  (what others made before is refused, never taken)
+        """Absent: whatever was there when it came into Git carried our label, or there was nothing."""
+        return None if self.ensure == "absent" else type(self)(name=self.name, ensure="absent")
 
     def recover(self, host: Host) -> None:
         """Finish or take back an interrupted replacement. Raises ResourceError."""

@@ -226,8 +226,8 @@ def test_every_field_that_replaces_it_delivers_an_owed_restart() -> None:
     assert web().refresh_on() == {}
 
 
-@pytest.mark.parametrize("prior", [{}, {"ensure": "absent"}])
-def test_what_we_made_is_undone_and_volumes_stay(host: Host, engine: FakeEngine, prior: dict[str, str]) -> None:
+@pytest.mark.parametrize("prior", [{}, {"ensure": "absent"}, {"ensure": "running", "spec": "abc"}])
+def test_what_left_git_is_removed_and_volumes_stay(host: Host, engine: FakeEngine, prior: dict[str, str]) -> None:
     converge(web(volumes=("data:/data",)), host)
     undone = web().undo(prior)
     assert undone is not None
@@ -236,8 +236,8 @@ def test_what_we_made_is_undone_and_volumes_stay(host: Host, engine: FakeEngine,
     assert engine.volumes_removed_of == []
 
 
-def test_what_was_there_before_is_only_forgotten() -> None:
-    assert web().undo({"ensure": "running"}) is None
+def test_one_that_was_to_be_absent_is_only_forgotten() -> None:
+    assert web(ensure="absent").undo({"ensure": "absent"}) is None
 
 
 def test_an_interrupted_replacement_is_cleared_away(host: Host, engine: FakeEngine) -> None:
