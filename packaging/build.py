@@ -30,7 +30,7 @@ def lay_out() -> None:
     shutil.rmtree(BUILD, ignore_errors=True)
     for package in ("agent", "modules"):
         for source in sorted((HERE / package).rglob("*")):
-            if source.suffix in (".py", ".json"):
+            if source.suffix == ".py":
                 _put(source.read_bytes(), f"usr/lib/gitops-agent/{source.relative_to(HERE)}")
     _put((HERE / "packaging/agentctl").read_bytes(), "usr/bin/agentctl", 0o755)
     _put((HERE / "systemd/gitops-agent.service").read_bytes(), "usr/lib/systemd/system/gitops-agent.service")

@@ -1,0 +1,1 @@
+"""Real test hosts: throw-away booted systemd machines, and real servers that only they can reach."""

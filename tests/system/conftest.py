@@ -1,0 +1,102 @@
+"""Fixtures of tests on real hosts: the built package, repositories, and machines with the agent installed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.hosts import images
+from tests.hosts.git import GitRepository, http_server
+from tests.hosts.machine import Machine
+
+HERE = Path(__file__).resolve().parents[2]
+NEEDED = ("systemd-nspawn", "debootstrap", "nsenter", "skopeo", "docker-registry", "sshd", "apt-ftparchive", "gpg")
+REPOSITORY_PORT = 8418
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/system" in str(item.path):
+            item.add_marker(pytest.mark.system)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _whole_machine() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("missing: root (these tests boot hosts)")
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    missing = [name for name in NEEDED if shutil.which(name, path=path) is None]
+    if missing:
+        pytest.skip(f"missing: {', '.join(missing)} (run tests/provision)")
+
+
+@pytest.fixture(scope="session")
+def deb() -> Path:
+    """The package, built from this checkout."""
+    subprocess.run(["make", "-s", "deb"], cwd=HERE, check=True, capture_output=True)
+    return max((HERE / "dist").glob("*.deb"), key=lambda path: path.stat().st_mtime)
+
+
+@pytest.fixture(params=["bookworm", "trixie"], scope="module")
+def suite(request: pytest.FixtureRequest) -> str:
+    """Both Debian releases that the package is for."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def machine(suite: str, deb: Path) -> Iterator[Machine]:
+    """A host with the agent installed and not configured, one for all tests of a module."""
+    with Machine(images.ready(suite)) as host:
+        host.install(deb)
+        yield host
+
+
+class Fleet:
+    """A repository that a host follows, served to it over HTTP, and the commands of its agent."""
+
+    def __init__(self, host: Machine, repository: GitRepository) -> None:
+        self.host, self.repository = host, repository
+
+    def configure(self, **settings: object) -> None:
+        """Write the two lines of settings, and whatever else is asked."""
+        lines = {"repository": f"http://127.0.0.1:{REPOSITORY_PORT}/fleet.git", "branch": "main", **settings}
+        self.host.write("/etc/gitops-agent/agent.yaml", "".join(f"{name}: {value}\n" for name, value in lines.items()))
+
+    def hold(self, resources: str, message: str = "change") -> str:
+        """Commit what the host shall be; the commit's id."""
+        return self.repository.commit(
+            {"fleet.yaml": "format: 1\n", "hosts/web-01.yaml": f"resources:\n{resources}"}, message
+        )
+
+    def apply(self, *options: str) -> subprocess.CompletedProcess[str]:
+        """`agentctl apply` on the host."""
+        return self.host.run("agentctl", "apply", *options, check=False, timeout=300)
+
+    def plan(self, *options: str) -> subprocess.CompletedProcess[str]:
+        """`agentctl plan` on the host."""
+        return self.host.run("agentctl", "plan", *options, check=False)
+
+
+@pytest.fixture(scope="module")
+def fleet(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A repository of the module's host."""
+    with ExitStack() as stack:
+        yield make_fleet(machine, tmp_path_factory.mktemp("git"), stack)
+
+
+def make_fleet(host: Machine, directory: Path, stack: ExitStack) -> Fleet:
+    """A repository for a host, served while the stack is open, and configured."""
+    repository = GitRepository(directory)
+    stack.enter_context(http_server(directory, pid=host.leader, port=REPOSITORY_PORT))
+    made = Fleet(host, repository)
+    made.configure()
+    return made
+
+
+Check = Callable[[], bool]
