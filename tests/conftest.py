@@ -109,27 +109,27 @@ sys.addaudithook(_guard)
 
 
 @pytest.fixture(autouse=True)
-def guarded(request: pytest.FixtureRequest, homeless: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Hold a unit test to temporary directories, to one of which relative paths lead too."""
+def guarded(
+    request: pytest.FixtureRequest, elsewhere: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Hold a unit test to temporary directories; relative paths, and the home that libgit2 looks in, are one of them."""
     path = request.node.path
     if not set(GUARDED).intersection(path.parts):
         yield
         return
-    before = os.getcwd()
-    os.chdir(homeless)
-    _guard.allowed = (f"{os.path.realpath(tempfile.gettempdir())}/", f"{tmp_path_factory.getbasetemp()}/")
-    _guard.processes = path.name in PROCESSES or request.node.get_closest_marker("processes") is not None
-    try:
-        yield
-    finally:
-        _guard.allowed, _guard.processes = (), True
-        os.chdir(before)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(elsewhere)
+        patch.setenv("HOME", str(elsewhere))
+        patch.setenv("XDG_CONFIG_HOME", str(elsewhere))
+        _guard.processes = path.name in PROCESSES or request.node.get_closest_marker("processes") is not None
+        _guard.allowed = (f"{os.path.realpath(tempfile.gettempdir())}/", f"{tmp_path_factory.getbasetemp()}/")
+        try:
+            yield
+        finally:
+            _guard.allowed, _guard.processes = (), True
 
 
-@pytest.fixture(autouse=True, scope="session")
-def homeless(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Keep libgit2, which knows no variable for it, from the settings of whoever runs the tests; a directory to be in."""
-    os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
-    if Path("~/.gitconfig").expanduser().exists():
-        os.environ["HOME"] = str(tmp_path_factory.mktemp("home"))
+@pytest.fixture(scope="session")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory that is neither the checkout nor anybody's home."""
     return tmp_path_factory.mktemp("elsewhere")
