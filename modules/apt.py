@@ -92,7 +92,7 @@ def matches(pattern: str, version: str) -> bool:
     """Whether a version is the asked one; `*` and `?` are globs, and a pattern without epoch matches any epoch."""
     if not version:
         return False
-    return fnmatchcase(version, pattern) or (":" not in pattern and fnmatchcase(version.partition(":")[2], pattern))
+    return fnmatchcase(version, pattern) or fnmatchcase(version.partition(":")[2], pattern)
 
 
 def read_offers(host: HostView, names: Sequence[str]) -> Mapping[str, Offer]:

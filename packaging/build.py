@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
-from datetime import UTC, datetime
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent.parent
@@ -66,7 +65,6 @@ def _settings() -> Iterator[str]:
 def build(kind: str) -> Path:
     """Make one package (deb, rpm); its path. The same sources give the same bytes."""
     epoch = int(os.environ.get("SOURCE_DATE_EPOCH") or _committed_at())
-    moment = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     for path in [ROOT, *ROOT.rglob("*"), BUILD / "agent.yaml"]:
         os.utime(path, (epoch, epoch))
     (HERE / "dist").mkdir(exist_ok=True)

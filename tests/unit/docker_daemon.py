@@ -57,7 +57,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    do_GET = do_POST = do_DELETE = answer  # noqa: N815  (the names that the library asks for)
+    do_GET = do_POST = do_DELETE = answer  # the names that the library asks for
 
     def address_string(self) -> str:
         return "unix"

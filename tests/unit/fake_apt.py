@@ -53,6 +53,7 @@ class FakeApt:
         host.files.put("/var/lib/dpkg/updates", kind="directory")
         host.files.put("/var/lib/apt/periodic", kind="directory")
         self.write()
+        host.files.put_clock_to_now()
 
     def offer(self, name: str, *releases: Release | str) -> None:
         """Have an archive with these versions, newest first, and lists that know them."""
@@ -142,8 +143,8 @@ class FakeApt:
     def _update(self) -> Completed:
         if not self.reachable:
             return Completed(100, "", "E: Failed to fetch https://archive.example.com  Connection refused\n")
-        self.fetch()
-        return Completed(0, "", "")
+        self.lists = {name: list(found) for name, found in self.offered.items()}
+        return Completed(0, "", "")  # an update that found nothing new leaves no trace on disk
 
     def _purge(self, names: Sequence[str], simulated: bool) -> Completed:
         if not simulated:

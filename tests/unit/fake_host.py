@@ -15,6 +15,7 @@ from agent.host.commands import reads_only
 from modules.api import Completed, Content, Engine, ResourceError, Staged, Stat, Unsupported
 
 Program = Callable[[Sequence[str]], Completed]
+_AGE_SECONDS = 3600  # how long ago the machine was made, until its clock is put to now
 _DEFAULT_MODES = {"directory": 0o755, "symlink": 0o777}
 
 
@@ -35,13 +36,17 @@ class Entry:
 class FakeFiles:
     """Files by path; every change takes a tick of the clock, as a real one has a time of its own."""
 
-    now_ns: int = field(default_factory=time.time_ns)
+    now_ns: int = field(default_factory=lambda: time.time_ns() - _AGE_SECONDS * 10**9)
     entries: dict[str, Entry] = field(default_factory=lambda: {"/": Entry("directory", mode=0o755)})
 
     def tick(self, seconds: float = 0.001) -> int:
         """Let time pass; the new time."""
         self.now_ns += int(seconds * 1e9)
         return self.now_ns
+
+    def put_clock_to_now(self) -> None:
+        """End the making of the machine: what there is, is old."""
+        self.tick(_AGE_SECONDS)
 
     def put(self, path: str, data: bytes | str = b"", *, kind: str = "file", mtime_ns: int | None = None) -> Entry:
         """Put something at a path, whatever was there; missing parents are made."""

@@ -263,6 +263,7 @@ def test_purged_leaves_nothing_whether_installed_or_only_removed(host: FakeHost,
     converge(host, Package(name="a", ensure="purged"), Package(name="b", ensure="purged"))
     assert "a" not in apt.has
     assert "b" not in apt.has
+    assert host.count(" b-") == 0  # apt knows nothing of it that it could remove
 
 
 def test_latest_upgrades_and_fetches_old_lists_once(host: FakeHost, apt: FakeApt) -> None:
@@ -292,7 +293,10 @@ def test_lists_are_fetched_when_they_are_old_or_lack_what_is_asked(host: FakeHos
     converge(host, Package(name="a"))
     assert host.count("Error-Mode=any update") == 0
     apt.offered["b"] = [Release("1")]
-    apt.host.files.put("/var/lib/apt/periodic/update-success-stamp", mtime_ns=host.files.now_ns - 100 * 10**9)
+    [said] = apply_wave(host, Package(name="b"))
+    assert "no package b" in said  # the lists are seconds old, and another look would tell the same
+    apt.fetch(seconds_ago=100)
+    apt.lists.pop("b")
     converge(host, Package(name="b"))
     assert host.count("Error-Mode=any update") == 1
     apt.offered["a"].insert(0, Release("2"))
@@ -450,6 +454,7 @@ def test_what_was_there_before_stays(host: FakeHost, apt: FakeApt) -> None:
     upgraded, removed = Package(name="a", version="2"), Package(name="a", ensure="absent")
     assert upgraded.undo(state_of(upgraded, host)) is None
     assert removed.undo(state_of(removed, host)) is None
+    assert removed.undo({"ensure": "absent"}) is None
     assert removed.undo({}) is None
 
 
