@@ -153,7 +153,8 @@ def _removal(entry: Entry, old: Resource | None, seen: Observation, kept: set[st
     undo = old.undo(entry.prior)
     if undo is None:
         return Removal(entry, None, "left as it is: it was there before, or cannot be undone")
-    changed = sorted(name for name, value in entry.left.items() if seen.get(name) != value)
+    lasting = {name: value for name, value in entry.left.items() if name not in old.runtime}
+    changed = sorted(name for name, value in lasting.items() if seen.get(name) != value)
     if changed and drift_between(undo.desired(seen), seen):
         return Removal(entry, None, f"left as it is: {', '.join(changed)} was changed since by somebody else")
     return Removal(entry, undo, f"left Git; made by us in {entry.revision[:7]}, unchanged since")

@@ -51,6 +51,7 @@ class Container(Resource, kind="container", identity="name"):
     """
 
     restarted_by = ("ensure", "spec", *SPEC_FIELDS)
+    runtime = ("ensure",)
 
     name: str = identity(CONTAINER_NAME, "The container's name.")
     ensure: str = option(choice("running", "stopped", "absent"), "What it should be.", "running")

@@ -38,6 +38,7 @@ class Unit(Resource, kind="unit", identity="name"):
     """
 
     restarted_by = ("active",)
+    runtime = ("active",)
     awaits = ("daemon-reload",)
 
     name: str = identity(NAME, "The unit with its suffix, such as `nginx.service` or `getty@tty1.service`.")

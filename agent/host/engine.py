@@ -123,6 +123,9 @@ class _Engine:
     def stop(self, name: str, timeout_seconds: int) -> None:
         with self._asking(f"container {name} cannot be stopped") as client:
             client.stop(name, timeout=timeout_seconds)
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while time.monotonic() < deadline and self._listed(name) == "running":  # the list comes after the answer
+            time.sleep(POLL_SECONDS)
 
     def restart(self, name: str, timeout_seconds: int) -> None:
         with self._asking(f"container {name} cannot be restarted") as client:
@@ -139,6 +142,9 @@ class _Engine:
     def remove(self, name: str, *, anonymous_volumes: bool) -> None:
         with self._asking(f"container {name} cannot be removed") as client:
             client.remove_container(name, v=anonymous_volumes, force=True)
+
+    def _listed(self, name: str) -> str:
+        return str(self.containers([name]).get(name, {}).get("State", ""))
 
     def _found(self, what: str, method: str, name: str) -> Json | None:
         with self._asking(what) as client:

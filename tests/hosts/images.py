@@ -23,6 +23,7 @@ RUNTIME = (
     "python3-systemd",
 )
 ENGINE = ("docker.io", "iptables", "python3-docker")
+ENGINE_COMMAND = {"bookworm": (), "trixie": ("docker-cli",)}  # a package of its own since trixie
 _BARE = ("systemd", "systemd-sysv", "dbus", "ca-certificates", "iproute2", "procps")
 
 
@@ -51,7 +52,7 @@ def ready(suite: str) -> Image:
 
 def with_engine(suite: str) -> Image:
     """With a container engine as well."""
-    return Image(suite, (RUNTIME, ENGINE))
+    return Image(suite, (RUNTIME, (*ENGINE, *ENGINE_COMMAND[suite])))
 
 
 def mirror() -> str:

@@ -128,7 +128,7 @@ OPTIONS = [
              {"Type": "volume", "Source": "data", "Target": "/data"}],
             [{"Type": "volume", "Source": "data", "Target": "/other"}], None)),
     Option("net", "hostname", "{{json .Config.Hostname}}", ("alpha", "beta"), ("alpha", "beta", ...)),
-    Option("net", "restart", "{{json .HostConfig.RestartPolicy.Name}}", ("on-failure:3", "always"),
+    Option("net", "restart", '{{json (or .HostConfig.RestartPolicy.Name "no")}}', ("on-failure:3", "always"),
            ("on-failure", "always", "no")),
     Option("lone", "network_mode", "{{json .HostConfig.NetworkMode}}", ("backend", "none"), ("backend", "none", ...)),
     Option("lone", "healthcheck", "{{json .Config.Healthcheck}}",

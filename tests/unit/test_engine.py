@@ -167,6 +167,7 @@ def test_a_container_is_created_with_the_options_as_they_are(daemon: Daemon, eng
     assert daemon.asked[-1] == ("POST /v1.41/containers/create", {"name": ["web"]})
 
 
+LISTING = "GET /v1.41/containers/json"
 CHANGES: list[tuple[str, Callable[[Engine], object], str]] = [
     ("started", lambda engine: engine.start("web"), "POST /v1.41/containers/web/start"),
     ("stopped", lambda engine: engine.stop("web", 3), "POST /v1.41/containers/web/stop"),
@@ -183,8 +184,9 @@ def test_each_change_is_one_request(
     daemon: Daemon, engine: Engine, what: str, change: Callable[[Engine], object], path: str
 ) -> None:
     daemon.answers[path] = (200, {}) if "update" in path else (204, b"")
+    daemon.answers[LISTING] = (200, [])
     change(engine)
-    assert [asked for asked, _ in daemon.asked if asked != "GET /_ping"] == [path]
+    assert [asked for asked, _ in daemon.asked if not asked.startswith("GET ")] == [path]
 
 
 @pytest.mark.parametrize(("what", "change", "path"), CHANGES)
@@ -200,8 +202,17 @@ def test_a_change_that_the_engine_refuses_says_why_and_what_to_do(
 
 def test_stopping_waits_as_long_as_the_container_may_take(daemon: Daemon, engine: Engine) -> None:
     daemon.answers["POST /v1.41/containers/web/stop"] = (204, b"")
+    daemon.answers[LISTING] = (200, [])
     engine.stop("web", 7)
-    assert daemon.asked[-1][1] == {"t": ["7"]}
+    assert ("POST /v1.41/containers/web/stop", {"t": ["7"]}) in daemon.asked
+
+
+def test_stopping_waits_for_the_list_which_comes_after_the_answer(daemon: Daemon, engine: Engine) -> None:
+    states = iter(["running", "running", "exited"])
+    daemon.answers["POST /v1.41/containers/web/stop"] = (204, b"")
+    daemon.answers[LISTING] = lambda: (200, [{"Names": ["/web"], "State": next(states)}])
+    engine.stop("web", 7)
+    assert next(states, None) is None
 
 
 def test_anonymous_volumes_go_only_when_asked_for(daemon: Daemon, engine: Engine) -> None:
