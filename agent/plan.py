@@ -153,8 +153,15 @@ def _removal(entry: Entry, old: Resource | None, seen: Observation, kept: set[st
     undo = old.undo(entry.prior)
     if undo is None:
         return Removal(entry, None, "left as it is: it was there before, or cannot be undone")
-    lasting = {name: value for name, value in entry.left.items() if name not in old.runtime}
-    changed = sorted(name for name, value in lasting.items() if seen.get(name) != value)
+    changed = _changed_since(entry, old, seen)
     if changed and drift_between(undo.desired(seen), seen):
         return Removal(entry, None, f"left as it is: {', '.join(changed)} was changed since by somebody else")
     return Removal(entry, undo, f"left Git; made by us in {entry.revision[:7]}, unchanged since")
+
+
+def _changed_since(entry: Entry, old: Resource, seen: State) -> list[str]:
+    """The properties that Git held and that are neither as it held them nor as we left them."""
+    if entry.pending:
+        return []  # our own apply was interrupted: how it looks half done says nothing of others
+    lasting = drift_between(old.desired(seen), seen).keys() - set(old.runtime)
+    return sorted(name for name in lasting if entry.left.get(name) != seen.get(name))

@@ -87,11 +87,12 @@ class Session:
     site: Site
     store: Store
     source: Source
-    cache: str  # path of the compiled catalog, empty when it is not to be written
+    cache: str  # path of the compiled catalog; empty when it cannot be read
+    writable: bool
 
     def compiled(self, tree: Tree) -> Compiled:
         """Compile what a tree says about this host. Raises ManifestInvalid."""
-        return compile_tree(tree, self.site.host, self.cache)
+        return compile_tree(tree, self.site.host, self.cache, keep=self.writable)
 
     def newest(self, ref: str | None = None) -> Desired:
         """Fetch and compile what was asked for: the working tree, a ref, or the newest revision. Raises AgentError."""
@@ -111,10 +112,10 @@ def reading(site: Site) -> Iterator[Session]:
         if not os.access(state_dir, os.W_OK):
             state_dir = tempfile.mkdtemp(prefix="gitops-agent-")
             stack.callback(shutil.rmtree, state_dir, ignore_errors=True)
-        store = Store(site.state_dir if os.access(site.state_dir, os.R_OK) else state_dir, writable=False)
-        stack.callback(store.close)
+        known = site.state_dir if os.access(os.path.join(site.state_dir, "state.db"), os.R_OK) else state_dir
+        store = stack.enter_context(Store(known, writable=False))
         cache = site.cache_path if os.access(site.cache_path, os.R_OK) else ""
-        yield Session(site, store, Source(site.remote, os.path.join(state_dir, "repo.git")), cache)
+        yield Session(site, store, Source(site.remote, os.path.join(state_dir, "repo.git")), cache, writable=False)
 
 
 @contextlib.contextmanager
@@ -125,11 +126,9 @@ def writing(site: Site) -> Iterator[Session]:
     for directory, mode in ((site.state_dir, 0o700), (site.runtime_dir, 0o755)):
         make_directory(directory, mode)
     with held(os.path.join(site.runtime_dir, "lock")):
-        store = Store(site.state_dir, writable=True)
-        try:
-            yield Session(site, store, Source(site.remote, os.path.join(site.state_dir, "repo.git")), site.cache_path)
-        finally:
-            store.close()
+        source = Source(site.remote, os.path.join(site.state_dir, "repo.git"))
+        with Store(site.state_dir, writable=True) as store:
+            yield Session(site, store, source, site.cache_path, writable=True)
 
 
 def make_directory(path: str, mode: int) -> None:

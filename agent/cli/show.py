@@ -11,7 +11,7 @@ from agent.catalog import Catalog, Node
 from agent.catalog.codec import encode
 from agent.cli.parser import add_json, add_place
 from agent.cli.session import reading, site_of
-from agent.cli.text import join_columns, short, tell
+from agent.cli.text import join_columns, one_line, short, tell
 from agent.errors import ConfigInvalid
 from modules.api import Content
 
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     elif options.id:
         tell(_lines(nodes[0]))
     else:
-        tell(join_columns(f"{node.id:<48}", str(node.place)) for node in nodes)
+        tell(join_columns(f"{one_line(node.id):<48}", one_line(str(node.place))) for node in nodes)
     return 0
 
 
@@ -66,7 +66,7 @@ def node_to_json(node: Node) -> dict[str, Any]:
 
 
 def _lines(node: Node) -> list[str]:
-    lines = [join_columns(node.id, str(node.place))]
+    lines = [join_columns(one_line(node.id), one_line(str(node.place)))]
     for field in dataclasses.fields(node.resource):
         value = getattr(node.resource, field.name)
         if value is not None and field.name != node.resource.identity_field:
@@ -74,5 +74,5 @@ def _lines(node: Node) -> list[str]:
             lines.append(f"  {field.name:<14} {shown}")
     for name, ids in (("requires", node.requires), ("after", node.after), *(node.refresh or {}).items()):
         if ids:
-            lines.append(f"  {name:<14} {', '.join(ids)}")
+            lines.append(f"  {name:<14} {one_line(', '.join(ids))}")
     return lines
