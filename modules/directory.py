@@ -19,6 +19,8 @@ class Directory(Resource, kind="directory", identity="path"):
     touched, except by `ensure: absent` with `force`, which stops at anything that is mounted there.
     """
 
+    family = "path"
+
     path: str = identity(ABSOLUTE_PATH, "Where the directory is.")
     ensure: str = option(choice("present", "absent"), "Whether it exists.", "present")
     owner: str | None = option(NAME, "The user who owns it: a name, or a number in quotes.")

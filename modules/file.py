@@ -50,6 +50,8 @@ class File(Resource, kind="file", identity="path"):
     is not managed; with none of `content`, `source` and `template` the file must exist already.
     """
 
+    family = "path"
+
     path: str = identity(ABSOLUTE_PATH, "Where the file is.")
     ensure: str = option(choice("present", "absent"), "Whether it exists.", "present")
     content: Content | None = option(TEXT_CONTENT, "Its text, as it is written here; nothing is added at its end.")

@@ -20,6 +20,8 @@ class Symlink(Resource, kind="symlink", identity="path"):
     nothing by itself, and often what it names comes later, with a package or a mount.
     """
 
+    family = "path"
+
     path: str = identity(ABSOLUTE_PATH, "Where the link is.")
     target: str | None = option(TEXT, "What it points to: an absolute path, or one relative to the link's directory.")
     ensure: str = option(choice("present", "absent"), "Whether it exists.", "present")

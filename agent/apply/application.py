@@ -45,6 +45,7 @@ class Application:
         self._steps = {step.node.id: step for step in plan.steps}  # as they were last looked at before being applied
         self._position = {name: index for index, name in enumerate(self._steps)}
         self._changed: set[str] = set()
+        self._refreshed_last = self.refreshes.owed_by_removals(plan.removals)
 
     def converge(self) -> None:
         """Deal with every step of the catalog."""
@@ -87,7 +88,8 @@ class Application:
         if due:
             self._apply(self._observe_again(due))
         for step in free:
-            self.deliver_to(step.node)
+            if step.node.id not in self._refreshed_last:
+                self.deliver_to(step.node)
 
     def _blocked(self, step: Step) -> bool:
         failed = [name for name in step.node.requires if self.outcomes[name].result in (FAILED, BLOCKED)]
@@ -242,13 +244,18 @@ class Application:
 
     def adopt(self) -> None:
         """Own what was in sync already, so that it is known when it leaves Git."""
-        entries = []
-        for step in self._steps.values():
-            known = self.inventory.get(step.node.id)
-            same = known is not None and not known.pending and known.resource == encoded(step.node.resource)
-            if self.outcomes[step.node.id].result == IN_SYNC and not same:
-                entries.append(self._entry(step, step.observed, pending=False))
-        self.write_down(entries, [])
+        self.write_down(
+            [self._entry(step, step.observed, pending=False) for step in self._steps.values() if self._unknown(step)],
+            [],
+        )
+
+    def _unknown(self, step: Step) -> bool:
+        """Tell whether it is in sync, and the inventory does not say so."""
+        name = step.node.id
+        if not step.in_sync or name in self.stuck or self.outcomes[name].result == BLOCKED:
+            return False
+        known = self.inventory.get(name)
+        return known is None or known.pending or known.resource != encoded(step.node.resource)
 
 
 def apply_kind(host: Host, steps: Sequence[tuple[Resource, Drift]]) -> Sequence[ResourceError | None]:

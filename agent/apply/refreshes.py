@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from agent.catalog import Node
-from agent.plan import Plan
+from agent.plan import Plan, Removal
 from agent.store import Entry, Owed, Store
 from modules.api import Resource
 
@@ -62,6 +62,11 @@ class Refreshes:
             self._store.begin(entries, new)
         self._note(new)
         return new
+
+    def owed_by_removals(self, removals: Iterable[Removal]) -> set[str]:
+        """Name the consumers of what is removed at the end of the pass: one refresh then is enough for all causes."""
+        undone = [(removal.entry.id, removal.undo) for removal in removals if removal.undo is not None]
+        return {item.consumer for name, undo in undone for item in self.consumers.of_removal(name, undo)}
 
     def take_back(self, items: Iterable[Owed]) -> None:
         """Take back what was newly owed for a change that did not happen."""
