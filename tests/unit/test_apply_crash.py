@@ -1,4 +1,4 @@
-"""The power fails before every single call that a pass makes, of the store or of the host; the next pass mends all."""
+"""The power fails before every single change that a pass makes, of the store or of the host; the next pass mends all."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def calls_of_a_pass(directory: Path) -> int:
 
 def test_the_next_pass_converges_wherever_the_power_failed(tmp_path: Path) -> None:
     calls = calls_of_a_pass(tmp_path)
-    assert calls > 80, "the pass does something"
+    assert calls > 40, "the pass does something"
     restarts: Counter[int] = Counter()
     starts: Counter[int] = Counter()
     for at in range(1, calls + 1):
@@ -71,8 +71,8 @@ def test_the_next_pass_converges_wherever_the_power_failed(tmp_path: Path) -> No
     assert restarts[0] == 0, "a restart was lost"
     # Between the restart and the note of it, and between a start and the note of it, nobody can know: again is safe.
     assert set(restarts) | set(starts) == {1, 2}
-    assert restarts[2] < calls * 0.1
-    assert starts[2] < calls * 0.1
+    assert restarts[2] < calls * 0.2
+    assert starts[2] < calls * 0.2
 
 
 def check(world: World, at: int) -> None:
@@ -100,7 +100,7 @@ def test_what_leaves_git_right_after_a_crash_still_leaves_the_host(tmp_path: Pat
     """The file was made, its pass died before it could say so, and the next commit takes it away again."""
     calls = calls_of_a_pass(tmp_path)
     goal = BEFORE if leaving == "before" else "  - directory: /etc/web.d\n"
-    for at in range(1, calls + 1, 9):
+    for at in range(1, calls + 1, 2):
         directory = tmp_path / str(at)
         directory.mkdir()
         world, _ = cut(directory, at)
