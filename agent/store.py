@@ -163,9 +163,6 @@ class Store:
         """Give the database another name; what to say of it."""
         aside = f"{self.path}.unusable-{int(time.time())}"
         os.rename(self.path, aside)
-        for ending in ("-journal", "-wal"):  # they belong to the old one, and would be played into the new one
-            with contextlib.suppress(FileNotFoundError):
-                os.rename(self.path + ending, aside + ending)
         return f"the state database could not be used ({error}); it is now {aside}, and nothing is pruned until what is owned is known again"
 
     def close(self) -> None:
