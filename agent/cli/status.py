@@ -42,13 +42,18 @@ def run(options: argparse.Namespace) -> int:
     directory = options.runtime_dir or os.path.join(options.root, "run/gitops-agent")
     status = read_status(os.path.join(directory, "status.json"))
     daemon = _daemon(os.path.join(directory, "daemon.json"))
-    verdict, headline = judge(status, daemon, supervised=options.root == "/", now=time.time())
+    try:
+        verdict, headline = judge(status, daemon, supervised=options.root == "/", now=time.time())
+        details = list(_details(status, daemon))
+    except (KeyError, TypeError, AttributeError, ValueError):  # another version wrote it, or somebody by hand
+        verdict, headline = UNKNOWN, f"{directory}/status.json cannot be understood; the next pass writes it anew"
+        details = []
     if options.json:
         shown = {**status, "format": FORMAT, "verdict": verdict, "headline": headline, "daemon": daemon}
         print(json.dumps(shown, indent=2, sort_keys=True))
     else:
         print(f"{paint(verdict, RESULT_COLOUR[verdict])} {headline}")
-        for line in _details(status, daemon):
+        for line in details:
             print(line)
     return EXIT_STATUS[verdict]
 
