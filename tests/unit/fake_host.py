@@ -169,10 +169,13 @@ class FakeHost:
         self.programs: dict[str, Program] = {"touch": self._touch}
         self.history: list[str] = []  # every command that was run, for counting them
         self.environments: list[Mapping[str, str]] = []
+        self.containers: Engine | None = None
 
     @property
     def engine(self) -> Engine:
-        raise Unsupported("no container engine on this machine")
+        if self.containers is None:
+            raise Unsupported("no container engine on this machine")
+        return self.containers
 
     def probe(self, *argv: str, accept: Sequence[int] = (0,), timeout_seconds: float = 60) -> Completed:
         assert reads_only(argv), f"{argv} does not only read"

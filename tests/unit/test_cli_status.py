@@ -140,7 +140,7 @@ def test_another_root_needs_no_daemon(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_a_status_that_makes_no_sense_is_unknown(runtime: Runtime) -> None:
-    for found in ({"format": 1, "host": "web-01"}, status(source=None), status(counts=[]), failing(problems=[{}])):
+    for found in ({"format": 1, "host": "web-01"}, status(source=None), status(counts=[]), status(problems=[{}])):
         ended, lines = runtime.show(found)
         assert ended == 3
         assert lines == [f"UNKNOWN {runtime.directory}/status.json cannot be understood; the next pass writes it anew"]

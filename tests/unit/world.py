@@ -15,6 +15,7 @@ from agent.source import Revision
 from agent.store import Entry, Store
 from modules.api import Completed, Host
 from tests.unit.fake_apt import FakeApt
+from tests.unit.fake_engine import FakeEngine
 from tests.unit.fake_host import FakeHost
 from tests.unit.fake_systemd import FakeSystemd
 from tests.unit.memory import MemoryTree
@@ -79,6 +80,7 @@ class World:
         self.host = FakeHost()
         self.apt = FakeApt(self.host)
         self.systemd = FakeSystemd(self.host)
+        self.engine = FakeEngine("app:1", "app:2")
         self.told: list[Outcome] = []
 
     def run(self, resources: str, conduct: Conduct | None = None, fuse: Fuse | None = None) -> dict[str, str]:
