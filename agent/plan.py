@@ -11,7 +11,7 @@ from typing import Any
 from agent.catalog import Catalog, Node
 from agent.catalog.codec import decode, encode
 from agent.store import Entry, Owed
-from modules.api import Change, Drift, HostView, Observation, Resource, ResourceError, State
+from modules.api import Change, Drift, HostView, Observation, Resource, ResourceError, State, Unsupported
 
 REVISION = "revision"  # Git asks for something else than when it was last applied
 DRIFT = "drift"  # Git asks for the same; the host changed
@@ -148,11 +148,13 @@ def _removal(entry: Entry, old: Resource | None, seen: Observation, kept: set[st
         return Removal(entry, None, "left as it is: this version of the agent does not know its fields")
     if kept.intersection(old.provides()):
         return Removal(entry, None, "another resource has taken it over")
-    if isinstance(seen, ResourceError):
+    if isinstance(seen, Unsupported):
         return Removal(entry, None, f"left as it is: {seen}")
     undo = old.undo(entry.prior)
     if undo is None:
         return Removal(entry, None, "left as it is: it was there before, or cannot be undone")
+    if isinstance(seen, ResourceError):
+        return Removal(entry, undo, f"left Git, and cannot be looked at now: {seen}")
     changed = _changed_since(entry, old, seen)
     if changed and drift_between(undo.desired(seen), seen):
         return Removal(entry, None, f"left as it is: {', '.join(changed)} was changed since by somebody else")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from agent.apply import Conduct
 from agent.apply.prune import mass_removal
+from modules.api import ResourceError
 from tests.unit.fake_apt import Release
 from tests.unit.fake_systemd import ETC, SERVICE
 from tests.unit.world import World, file, unit
@@ -146,13 +148,7 @@ def test_what_an_interrupted_apply_left_and_cannot_be_cleared_fails_and_stays(wo
     with world.store() as store:
         store.begin([replace(store.inventory()["file:/etc/a"], pending=True)], [])
     whole = world.host.files.sweep
-
-    def failing(path: str) -> None:
-        from modules.api import ResourceError
-
-        raise ResourceError(f"cannot sweep {path}")
-
-    world.host.files.sweep = failing  # type: ignore[method-assign]
+    world.host.files.sweep = failing("cannot sweep")  # type: ignore[method-assign]
     assert world.run(KEPT + file("/etc/a")) == {"file:/etc/kept": "in_sync", "file:/etc/a": "failed"}
     assert world.run(KEPT) == {"file:/etc/kept": "in_sync", "file:/etc/a": "failed"}
     assert world.inventory()["file:/etc/a"].pending
@@ -165,3 +161,39 @@ def test_a_package_that_was_never_installed_whole_is_taken_away_too(world: World
     world.apt.fetch()
     assert world.run(KEPT + "  - package: bad\n")["package:bad"] == "failed"
     assert world.run(KEPT)["package:bad"] == "removed"
+
+
+def test_what_was_stopped_or_failed_by_itself_is_still_ours(world: World) -> None:
+    world.run(KEPT + file(f"{ETC}/web.service", json.dumps(SERVICE)) + unit("web.service", enabled="true"))
+    world.systemd.active["web.service"] = "failed"
+    assert world.run(KEPT)["unit:web.service"] == "removed"
+    assert world.host.files.listdir(f"{ETC}/multi-user.target.wants") == []
+
+
+CONTAINER = "  - container: web\n    image: app:1\n"
+
+
+def test_what_cannot_be_looked_at_now_stays_owned_until_it_can(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.host.containers = world.engine
+    world.run(KEPT + CONTAINER)
+    with monkeypatch.context() as patch:
+        patch.setattr(world.engine, "containers", failing("the engine does not answer"))
+        assert world.run(KEPT)["container:web"] == "failed"
+        assert "does not answer" in world.message("container:web")
+    assert world.run(KEPT)["container:web"] == "removed"
+    assert world.engine.standing == {}
+
+
+def test_what_the_host_has_no_more_means_for_is_released(world: World) -> None:
+    world.host.containers = world.engine
+    world.run(KEPT + CONTAINER)
+    world.host.containers = None
+    assert world.run(KEPT)["container:web"] == "released"
+    assert "no container engine" in world.message("container:web")
+
+
+def failing(message: str) -> Callable[..., None]:
+    def fail(*_: object) -> None:
+        raise ResourceError(message)
+
+    return fail
