@@ -146,15 +146,16 @@ def rebuild(entry: Entry) -> Resource | None:
 def _removal(entry: Entry, old: Resource | None, seen: Observation, kept: set[str]) -> Removal:
     if old is None:
         return Removal(entry, None, "left as it is: this version of the agent does not know its fields")
+    undo = old.undo(entry.prior)
     if kept.intersection(old.provides()):
         return Removal(entry, None, "another resource has taken it over")
-    if isinstance(seen, Unsupported):
-        return Removal(entry, None, f"left as it is: {seen}")
-    undo = old.undo(entry.prior)
     if undo is None:
         return Removal(entry, None, "left as it is: it was there before, or cannot be undone")
     if isinstance(seen, ResourceError):
-        return Removal(entry, undo, f"left Git, and cannot be looked at now: {seen}")
+        gone = isinstance(seen, Unsupported)  # there is nothing left here to remove it with
+        return Removal(
+            entry, None if gone else undo, f"{'left as it is' if gone else 'left Git, not seen now'}: {seen}"
+        )
     changed = _changed_since(entry, old, seen)
     if changed and drift_between(undo.desired(seen), seen):
         return Removal(entry, None, f"left as it is: {', '.join(changed)} was changed since by somebody else")

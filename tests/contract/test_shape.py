@@ -16,7 +16,7 @@ TEXTS = {"", ".py", ".md", ".sh", ".yaml", ".service", ".deb", ".rpm"}
 MAX_LINES = 300
 MAX_FUNCTION_LINES = 40
 REASON = re.compile(r"^(?:# |<!-- )Over (\d+) lines because \S.*", re.MULTILINE)
-NEVER = re.compile(r"(?:^|_)(?:utils?|helpers?|managers?|common|misc|dirty)(?:_|$)|(?:Util|Helper|Manager)s?$")
+NEVER = re.compile(r"(?:^|_)(?:utils?|helpers?|common|misc|dirty)(?:_|$)|(?:Util|Helper|Manager)s?$|^managers?$")
 
 
 def written(*suffixes: str) -> Iterator[Path]:

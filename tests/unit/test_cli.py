@@ -5,68 +5,9 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import pytest
-
-from agent import cli
-from agent.errors import AgentError
-
-NAME = "web-01"
-RESOURCES = """\
-  - directory: /etc
-  - file: /etc/a
-    content: "one\\ntwo\\n"
-  - file: /etc/secret
-    content: hunter2
-    mode: "0600"
-"""
-
-
-class Site:
-    """A checkout and a root, and the command on both."""
-
-    def __init__(self, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.repo, self.root, self._capsys = directory / "repo", directory / "root", capsys
-        self.root.mkdir()
-        self.out = self.err = ""
-
-    def hold(self, resources: str = RESOURCES, host: str = NAME, **files: str) -> None:
-        self.write("fleet.yaml", "format: 1\n")
-        self.write(f"hosts/{host}.yaml", f"resources:\n{resources}")
-        for path, text in files.items():
-            self.write(path, text)
-
-    def write(self, path: str, text: str) -> None:
-        (self.repo / path).parent.mkdir(parents=True, exist_ok=True)
-        (self.repo / path).write_text(text)
-
-    def call(self, *arguments: str) -> int:
-        status = cli.main(arguments)
-        self.out, self.err = self._capsys.readouterr()
-        return status
-
-    def on(self, verb: str, *more: str) -> int:
-        """A verb on the root, with the files of the checkout as they lie."""
-        place = ("--repo", str(self.repo), "--working-tree", "--host", NAME, "--root", str(self.root))
-        return self.call(verb, *more, *place)
-
-    @property
-    def state(self) -> Path:
-        return self.root / "var/lib/gitops-agent"
-
-    def status_file(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.root / "run/gitops-agent/status.json").read_text())
-        return found
-
-
-@pytest.fixture
-def site(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Site:
-    made = Site(tmp_path, capsys)
-    made.hold()
-    return made
+from tests.unit.site import NAME, RESOURCES, Site
 
 
 def test_plan_apply_plan(site: Site) -> None:
@@ -162,69 +103,6 @@ def test_no_secret_in_state_status_plan_or_report(site: Site) -> None:
     assert b"hunter2" not in kept
     assert site.on("show", "file:/etc/secret") == 0
     assert "hunter2" not in site.out
-
-
-# Wrong usage
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["aply"], "there is no verb 'aply'; did you mean apply?"),
-        (["nonsense"], "there is no verb 'nonsense' (agentctl --help lists them)"),
-        (["plan", "--rot", "/x"], "agentctl plan: there is no option --rot; did you mean --root?"),
-        (["plan", "--zzz"], "agentctl plan: there is no option --zzz (agentctl plan --help lists them)"),
-        (["status", "--jason"], "agentctl status: there is no option --jason; did you mean --json?"),
-        (["plan", "--root"], "expected one argument"),
-        (["plan", "--root", "/nosuch", "--repo", "/x"], "--root /nosuch is not a directory; make it first"),
-        (["plan", "--working-tree"], "--working-tree needs --repo DIR"),
-        (["plan", "--config", "/nosuch"], "no repository is configured in /nosuch"),
-    ],
-)
-def test_wrong_usage_ends_with_1_and_says_how_to_go_on(site: Site, arguments: list[str], said: str) -> None:
-    assert site.call(*arguments) == 1
-    assert said in site.err
-    assert "Traceback" not in site.err
-
-
-@pytest.mark.parametrize("verb", ["", "--help", "-h", *cli.VERBS])
-def test_every_verb_explains_itself(site: Site, verb: str) -> None:
-    assert site.call(*([verb, "--help"] if verb in cli.VERBS else [verb] if verb else [])) == 0
-    assert site.out.startswith("usage: agentctl")
-    assert site.err == ""
-
-
-def raising(error: BaseException) -> Callable[..., int]:
-    def run(_options: object) -> int:
-        raise error
-
-    return run
-
-
-@pytest.mark.parametrize(
-    ("error", "status", "said"),
-    [
-        (RuntimeError("boom\x1b[2J"), 1, r"agentctl: internal error, RuntimeError: boom\x1b[2J; this is a bug"),
-        (AgentError("it is \x07 broken", "mend it"), 1, r"agentctl: it is \x07 broken; mend it"),
-        (PermissionError(13, "Permission denied", "/x"), 1, "agentctl: /x: Permission denied"),
-        (KeyboardInterrupt(), 130, "agentctl: interrupted"),
-    ],
-)
-def test_no_error_ends_in_a_traceback(
-    site: Site, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: int, said: str
-) -> None:
-    monkeypatch.delenv("AGENTCTL_TRACE", raising=False)
-    monkeypatch.setattr("agent.cli.facts.run", raising(error))
-    assert site.call("facts") == status
-    assert said in site.err
-    assert "Traceback" not in site.err
-
-
-def test_whoever_wants_the_traceback_gets_it(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AGENTCTL_TRACE", "1")
-    monkeypatch.setattr("agent.cli.facts.run", raising(RuntimeError("boom")))
-    with pytest.raises(RuntimeError, match="boom"):
-        site.call("facts")
 
 
 # Show, explain, facts
