@@ -1,0 +1,108 @@
+"""The line of progress: on a terminal it is written over and gone at the end; elsewhere there is nothing of it."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from agent.cli import progress as module
+from agent.cli.progress import CLEAR, Progress, applying, observing
+
+
+class Terminal:
+    """A pseudo-terminal of 40 columns, and what was written to it."""
+
+    def __init__(self) -> None:
+        self._ours, theirs = pty.openpty()
+        os.set_blocking(self._ours, False)
+        import termios
+
+        termios.tcsetwinsize(theirs, (24, 40))
+        self.stream = os.fdopen(theirs, "w")
+
+    def written(self) -> str:
+        try:
+            return os.read(self._ours, 1 << 16).decode()
+        except BlockingIOError:
+            return ""
+
+    def close(self) -> None:
+        self.stream.close()
+        os.close(self._ours)
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
+    monkeypatch.setenv("TERM", "xterm")
+    made = Terminal()
+    yield made
+    made.close()
+
+
+def test_one_line_that_is_written_over_and_gone_at_the_end(terminal: Terminal) -> None:
+    with Progress(terminal.stream) as progress:
+        progress.say(observing(1200))
+        progress.say("applying 12 of 143: package:nginx")
+        assert terminal.written() == f"{CLEAR}observing 1,200 resources{CLEAR}applying 12 of 143: package:nginx"
+    assert terminal.written() == CLEAR
+
+
+def _fail(progress: Progress) -> None:
+    progress.say("asking")
+    raise ValueError("x")
+
+
+def test_it_is_gone_after_an_error_too(terminal: Terminal) -> None:
+    with pytest.raises(ValueError, match="x"), Progress(terminal.stream) as progress:
+        _fail(progress)
+    assert terminal.written().endswith(CLEAR)
+
+
+def test_a_line_that_is_too_long_or_hostile_stays_one_line(terminal: Terminal) -> None:
+    with Progress(terminal.stream) as progress:
+        progress.say("a" * 100)
+        assert terminal.written() == CLEAR + "a" * 39
+        progress.say("one\x1b[2Jtwo\nthree")
+        assert terminal.written() == f"{CLEAR}one\\x1b[2Jtwo"
+
+
+def test_what_takes_long_says_for_how_long(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SHOW_AGE_AFTER", 0)
+    with Progress(terminal.stream) as progress, progress.ticking():
+        progress.say("applying")
+        deadline = time.monotonic() + 10
+        seen = ""
+        while "applying 1 s" not in seen and time.monotonic() < deadline:
+            time.sleep(0.05)
+            seen += terminal.written()
+    assert "applying 0 s" in seen
+    assert "applying 1 s" in seen
+    time.sleep(1.1)
+    assert terminal.written() == CLEAR, "the clock is stopped"
+
+
+def test_nothing_of_it_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    pipe = io.StringIO()
+    with Progress(pipe) as progress, progress.ticking():
+        progress.say("asking")
+        progress.show()
+    assert pipe.getvalue() == ""
+
+
+def test_nothing_of_it_on_a_terminal_that_cannot(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    with Progress(terminal.stream) as progress:
+        progress.say("asking")
+    assert terminal.written() == ""
+
+
+def test_steps_in_hand_are_counted() -> None:
+    event = {"id": "file:/a", "step": 12, "steps": 1430, "more": 0}
+    assert applying(event) == "applying 12 of 1,430: file:/a"
+    assert applying({**event, "more": 3}) == "applying 12 of 1,430: file:/a and 3 more"
