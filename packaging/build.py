@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from dataclasses import fields
 from email.utils import formatdate
@@ -60,8 +61,9 @@ def _zipped(data: bytes) -> bytes:
 def _changelog(version: str) -> str:
     """The newest section of CHANGELOG.md as deb-changelog(5) has it."""
     newest = (HERE / "CHANGELOG.md").read_text().split("\n## ")[1]
-    items = [line for line in newest.splitlines()[1:] if line.strip() and not line.startswith("#")]
-    text = "\n".join(f"  * {line[2:]}" if line.startswith("- ") else f"    {line.strip()}" for line in items)
+    written = "\n".join(line for line in newest.splitlines()[1:] if not line.startswith("#"))
+    items = [" ".join(item.split()) for item in f"\n{written}".split("\n- ")[1:]]
+    text = "\n".join(textwrap.fill(item, 78, initial_indent="  * ", subsequent_indent="    ") for item in items)
     signed = f" -- {MAINTAINER}  {formatdate(_epoch())}"
     return f"gitops-agent ({version}) unstable; urgency=medium\n\n{text}\n\n{signed}\n"
 
