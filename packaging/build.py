@@ -39,7 +39,7 @@ def lay_out(version: str) -> None:
     _put(stamped.encode(), "usr/lib/gitops-agent/agent/__init__.py")
     _put((HERE / "packaging/agentctl").read_bytes(), "usr/bin/agentctl", 0o755)
     _put((HERE / "systemd/gitops-agent.service").read_bytes(), "usr/lib/systemd/system/gitops-agent.service")
-    _put(_zipped(manual().encode()), "usr/share/man/man8/agentctl.8.gz")
+    _put(_zipped(manual(version, _epoch()).encode()), "usr/share/man/man8/agentctl.8.gz")
     _put((HERE / "agent/schema.json").read_bytes(), "usr/share/gitops-agent/schema.json")
     _put((HERE / "README.md").read_bytes(), f"{DOC}/README.md")
     _put((HERE / "packaging/copyright").read_bytes(), f"{DOC}/copyright")
@@ -83,6 +83,8 @@ def build(kind: str, version: str, into: Path) -> Path:
     epoch = _epoch()
     for path in [ROOT, *ROOT.rglob("*"), BUILD / "agent.yaml"]:
         os.utime(path, (epoch, epoch))
+        if path.is_dir():
+            path.chmod(0o755)  # whatever the umask of who builds
     into.mkdir(parents=True, exist_ok=True)
     nfpm = str(Path(sys.executable).parent / "nfpm")
     subprocess.run(

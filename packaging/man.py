@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Iterator
 from dataclasses import fields
 from importlib import import_module
 
-from agent import __version__
 from agent.cli import EPILOG, VERBS
 from agent.cli.parser import parser_of
 from agent.settings import Settings
@@ -19,13 +19,14 @@ def escape(text: str) -> str:
     return "\n".join(f"\\&{line}" if line[:1] in (".", "'") else line for line in lines)
 
 
-def manual() -> str:
-    """The whole page."""
-    return "\n".join(_lines()) + "\n"
+def manual(version: str, epoch: int) -> str:
+    """The whole page, of a version and a time (seconds since the epoch)."""
+    date = time.strftime("%Y-%m-%d", time.gmtime(epoch))
+    head = f'.TH AGENTCTL 8 "{date}" "gitops-agent {version}" "System administration"'
+    return "\n".join([head, *_lines()]) + "\n"
 
 
 def _lines() -> Iterator[str]:
-    yield f'.TH AGENTCTL 8 "" "gitops-agent {__version__}" "System administration"'
     yield ".SH NAME\nagentctl \\- hold this host to what Git says about it"
     yield ".SH SYNOPSIS\n.B agentctl\n.I VERB\n[options]"
     yield ".SH DESCRIPTION"

@@ -108,6 +108,15 @@ def test_a_client_sees_the_pass_that_began_after_it_asked(door: Door) -> None:
     assert not door.clients.present
 
 
+def test_a_client_that_has_not_asked_is_told_nothing(door: Door) -> None:
+    with door.connect() as silent, door.watcher() as watching:
+        door.clients.tell(REPORT)
+        assert everything(watching) == [REPORT]
+        silent.settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            silent.recv(1)
+
+
 def test_a_request_may_come_in_pieces_and_counts_once(door: Door) -> None:
     with door.connect(ASK[:5]) as connection:
         turn(door.selector)
