@@ -7,7 +7,7 @@ import glob
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 from agent.errors import ConfigInvalid, ManifestInvalid, Place, Problem, gather
@@ -57,6 +57,9 @@ def _host(value: object) -> str:
     return text
 
 
+_TYPES = {_text: "text", _path: "absolute path", _interval: "duration", _flag: "true or false", _host: "host name"}
+
+
 def setting(read: Callable[[object], object], default: object, doc: str) -> Any:  # noqa: ANN401  (a dataclass default)
     """One setting: how it is read, what it is without being set, and what it means."""
     return field(default=default, metadata={"read": read, "doc": doc})
@@ -104,6 +107,11 @@ class Settings:
             transfer_timeout_seconds=self.transfer_timeout,
             allow_rewritten_history=self.allow_rewritten_history,
         )
+
+
+def type_name(of: Field[Any]) -> str:
+    """What kind of value a setting takes, in a word."""
+    return _TYPES[of.metadata["read"]]
 
 
 def load(directory: str = DIRECTORY) -> Settings:

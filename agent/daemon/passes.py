@@ -28,7 +28,7 @@ class Passes:
         self._child: Child | None = None
         self._back_off = BackOff()
         self._stopping = False
-        self._doing = ""
+        self._doing = self._step = ""
         self._verdict = "waiting for the first pass"
         self.problem = ""  # why the last pass could not run
 
@@ -67,7 +67,7 @@ class Passes:
         except OSError as error:
             self._broken("crashed", f"the {reason} pass cannot be started: {error.strerror}")
             return
-        self._child, self._doing = child, f"{reason} pass running"
+        self._child, self._doing, self._step = child, f"{reason} pass running", ""
         self._selector.register(child.output, selectors.EVENT_READ, partial(self._listen, child))
         self._selector.register(child.exit, selectors.EVENT_READ, partial(self._end, child))
 
@@ -90,7 +90,8 @@ class Passes:
 
     def _tell(self, child: Child, event: dict[str, Any]) -> None:
         if event["event"] == "applying":
-            self._doing = f"{child.reason} pass: applying {event['step']} of {event['steps']}: {event['id']}"
+            self._step = f"applying {event['step']} of {event['steps']}: {event['id']}"
+            self._doing = f"{child.reason} pass: {self._step}"
         self._clients.tell(event)
 
     def _end(self, child: Child, _events: int) -> None:
@@ -104,17 +105,15 @@ class Passes:
 
     def _conclude(self, child: Child, status: int) -> None:
         report = child.report
+        step = f" while {self._step}" if self._step else ""
+        overran = f"the {child.reason} pass overran its deadline and was ended{step}"
         if child.overran:
-            say(
-                "overran",
-                f"the {child.reason} pass overran its deadline and was ended; see pass_deadline in the settings",
-            )
+            say("overran", overran)
         if not report and child.overran:
-            self._broken("", f"the {child.reason} pass overran its deadline and was ended")
+            self._broken("", overran)
         elif not report:
-            self._broken(
-                "" if self._stopping else "crashed", f"the {child.reason} pass {_ended(status)} without a report"
-            )
+            said = f"the {child.reason} pass {_ended(status)} without a report{step}"
+            self._broken("" if self._stopping else "crashed", said)
         elif report["event"] == "report":
             self._verdict = _verdict(report)
             self.problem = str(report["summary"]) if report["exit"] == 1 else ""
