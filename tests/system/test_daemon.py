@@ -70,6 +70,14 @@ def test_its_files_are_for_whom_they_are(running: Fleet) -> None:
     assert inside == "", "nothing of its state is readable by others"
 
 
+def test_every_file_that_it_keeps_is_documented(running: Fleet) -> None:
+    documented = (HERE / "docs/operations.md").read_text()
+    for directory in ("/var/lib/gitops-agent", "/run/gitops-agent"):
+        names = running.host.run("ls", "-A", directory).stdout.split()
+        assert names
+        assert [name for name in names if f"| `{directory}/{name}` | " not in documented] == []
+
+
 def test_others_may_ask_how_it_is_and_nothing_else(running: Fleet) -> None:
     status = running.host.run("runuser", "-u", "nobody", "--", "agentctl", "status", check=False)
     assert (status.returncode, status.stdout.split()[0]) == (0, "OK"), status.stdout

@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import os
 import pty
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -100,6 +103,35 @@ def test_nothing_of_it_on_a_terminal_that_cannot(terminal: Terminal, monkeypatch
     with Progress(terminal.stream) as progress:
         progress.say("asking")
     assert terminal.written() == ""
+
+
+@pytest.mark.processes(reason="what a command writes to a terminal and to a pipe is seen from outside")
+@pytest.mark.parametrize("verb", ["apply", "plan", "validate"])
+def test_verbs_show_it_on_a_terminal_alone(terminal: Terminal, tmp_path: Path, verb: str) -> None:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "tree/hosts").mkdir(parents=True)
+    (tmp_path / "tree/fleet.yaml").write_text("format: 1\n")
+    (tmp_path / "tree/hosts/a.yaml").write_text('resources:\n  - file: /one\n    content: "1"\n')
+    place = ["--repo", f"{tmp_path}/tree", "--working-tree", "--host", "a", "--root", f"{tmp_path}/root"]
+    arguments = [f"{tmp_path}/tree"] if verb == "validate" else place
+    program = [sys.executable, "-c", "import sys; from agent.cli import main; sys.exit(main())", verb, *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    piped = subprocess.run(program, capture_output=True, text=True, check=False, env=environment)
+    assert piped.stderr == ""
+    (tmp_path / "root/one").unlink(missing_ok=True)
+    shown = subprocess.run(
+        program, stdout=subprocess.PIPE, stderr=terminal.stream, text=True, check=False, env=environment
+    )
+    assert (shown.returncode, shown.stdout.count("\n")) == (piped.returncode, piped.stdout.count("\n"))
+    assert "\x1b" not in piped.stdout + shown.stdout
+    written = terminal.written()
+    steps = {
+        "apply": ["asking", "observing 1 resource", "applying 1 of 1: file:/one"],
+        "plan": ["asking", "observing 1"],
+    }
+    for step in steps.get(verb, ["reading 1 of 1: a"]):
+        assert f"{CLEAR}{step}" in written
+    assert written.endswith(CLEAR)
 
 
 def test_steps_in_hand_are_counted() -> None:
