@@ -14,6 +14,8 @@ from agent.errors import ConfigInvalid, ManifestInvalid, Place, Problem, gather
 from agent.source.remote import Remote
 
 DIRECTORY = "/etc/gitops-agent"
+LONGEST = 365 * 86_400  # seconds
+MAX_BYTES = 1 << 20
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -39,8 +41,8 @@ def _duration(value: object) -> int:
 
 def _interval(value: object) -> int:
     seconds = _duration(value)
-    if seconds < 5:
-        raise ValueError("must be at least 5s")
+    if not 5 <= seconds <= LONGEST:
+        raise ValueError("must be from 5s to 365d")
     return seconds
 
 
@@ -135,9 +137,11 @@ def _fragment(path: str) -> Mapping[str, Any]:
 
     try:
         with open(path, "rb") as file:
-            data = file.read(1 << 20)
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ManifestInvalid([Problem(Place(path), f"cannot be read: {error.strerror}")]) from error
+    if len(data) > MAX_BYTES:
+        raise ManifestInvalid([Problem(Place(path), f"is larger than {MAX_BYTES >> 20} MiB; are these settings?")])
     if not data.strip() or all(line.lstrip()[:1] in (b"", b"#") for line in data.splitlines()):
         return {}
     block = parse_document(data, path)

@@ -70,11 +70,11 @@ class Client:
         self._received += chunk
         if not chunk:
             raise ConnectionError("the client is gone")
-        line, ended, self._received = self._received.partition(b"\n")
+        line, ended, _ = self._received.partition(b"\n")
+        self._received = b"" if ended else line  # what comes after a request is nothing that we wait for
         if len(line) > MAX_REQUEST:
             raise ConnectionError("the request is too long")
         if not ended:
-            self._received = line
             return None
         try:
             found = json.loads(line)

@@ -138,14 +138,23 @@ def test_settings_are_read_again_and_bad_ones_are_not_taken(running: Fleet) -> N
     reload(running, **QUIET)
 
 
-def test_a_dead_remote_stops_no_repair(running: Fleet) -> None:
-    host = running.host
-    reload(running, repository="http://127.0.0.1:9/fleet.git", poll_interval="5s", drift_interval="5s")
-    await_that(lambda: entries(host, GITOPS_RESULT="unreachable"), 20, "a word on the remote")
-    host.write("/etc/motd", "broken\n")
-    await_that(lambda: host.read("/etc/motd") == "held\n", 20, "a repair without a remote")
+def test_a_dead_remote_stops_no_repair_and_is_said_once(running: Fleet) -> None:
+    host, bare = running.host, running.repository.bare
+    reload(running, poll_interval="5s", drift_interval="5s")
+    bare.rename(bare.with_suffix(".away"))
+    try:
+        await_that(lambda: entries(host, GITOPS_RESULT="unreachable"), 20, "a word on the remote")
+        host.write("/etc/motd", "broken\n")
+        await_that(lambda: host.read("/etc/motd") == "held\n", 20, "a repair without a remote")
+        time.sleep(6)
+        (entry,) = entries(host, GITOPS_RESULT="unreachable")
+        assert "has no such repository" in entry["MESSAGE"]
+        assert host.run("agentctl", "status").stdout.splitlines()[1].split()[:2] == ["source", "failed"]
+    finally:
+        bare.with_suffix(".away").rename(bare)
+    commit = running.hold(MOTD, "back")
+    await_that(lambda: shown(host, "StatusText") == f"OK {commit[:7]}: 1 in sync", 40, "contact again")
     reload(running, **QUIET)
-    assert host.run("agentctl", "status").returncode == 0
 
 
 def test_a_daemon_that_hangs_is_started_again(running: Fleet) -> None:

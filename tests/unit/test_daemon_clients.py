@@ -127,6 +127,15 @@ def test_a_request_may_come_in_pieces_and_counts_once(door: Door) -> None:
         assert door.asked == 1
 
 
+def test_a_client_that_goes_on_talking_is_hung_up_on(door: Door) -> None:
+    with door.watcher() as connection:
+        for _ in range(50):
+            with contextlib.suppress(BrokenPipeError):
+                connection.sendall(ASK * 1000)
+            turn(door.selector)
+    assert (door.clients.present, door.asked) == (False, 1)
+
+
 @pytest.mark.parametrize(
     "nonsense",
     [b"\x00\xff\n", b"[" * 4000 + b"\n", b"x" * 5000, b"GET / HTTP/1.1\r\n\r\n"],

@@ -4,47 +4,16 @@ from __future__ import annotations
 
 import io
 import os
-import pty
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from agent.cli import progress as module
 from agent.cli.progress import CLEAR, Progress, applying, observing
-
-
-class Terminal:
-    """A pseudo-terminal of 40 columns, and what was written to it."""
-
-    def __init__(self) -> None:
-        self._ours, theirs = pty.openpty()
-        os.set_blocking(self._ours, False)
-        import termios
-
-        termios.tcsetwinsize(theirs, (24, 40))
-        self.stream = os.fdopen(theirs, "w")
-
-    def written(self) -> str:
-        try:
-            return os.read(self._ours, 1 << 16).decode()
-        except BlockingIOError:
-            return ""
-
-    def close(self) -> None:
-        self.stream.close()
-        os.close(self._ours)
-
-
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
-    monkeypatch.setenv("TERM", "xterm")
-    made = Terminal()
-    yield made
-    made.close()
+from tests.unit.terminal import Terminal
 
 
 def test_one_line_that_is_written_over_and_gone_at_the_end(terminal: Terminal) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 
 from agent.cli import main
+from agent.cli.progress import CLEAR
+from tests.unit.terminal import Terminal
 
 STARTED = {"event": "started", "reason": "sync", "revision": "0123456789", "resources": 3}
 APPLYING = {"event": "applying", "id": "file:/a", "more": 0, "step": 1, "steps": 3}
@@ -57,6 +60,17 @@ def test_it_shows_each_step_and_returns_what_came_of_it(tmp_path: Path, capsys: 
     assert step.split() == ["converged", "file:/a", "drift:", "mode", "0644", "->", "0600", "hosts/a.yaml:2"]
     assert end == "0123456: 1 converged, 2 failed in 1.5 s"
     assert printed.err == "", "no progress outside a terminal"
+
+
+def test_on_a_terminal_it_shows_what_goes_on(
+    tmp_path: Path, terminal: Terminal, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stderr", terminal.stream)
+    with daemon(tmp_path, STARTED, APPLYING, STEP, REPORT):
+        assert sync(tmp_path) == 4
+    lines = ["waiting for the agent", "0123456: observing 3 resources", "applying 1 of 3: file:/a", "", "", ""]
+    assert terminal.written() == "".join(f"{CLEAR}{line}" for line in lines)
+    assert len(capsys.readouterr().out.splitlines()) == 2
 
 
 def test_json_is_every_event_as_it_came(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
