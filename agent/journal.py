@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 
 SOCKET = "/run/systemd/journal/socket"
@@ -17,8 +18,31 @@ MESSAGE_IDS: Mapping[str, tuple[str, str]] = {  # result -> id, meaning; documen
     "report": ("7a6144cf3f82442ea01a537de6bac8ae", "a pass ended that changed something or went wrong"),
     "refused": ("edebaf5ec78b4f18af8cbc1be5779a48", "a newer revision is refused; the one in force stays"),
     "unreachable": ("661835c97ba34031a245a18a6802c9a3", "the remote did not answer; what is in force is still held"),
+    "overran": (
+        "37ef4b0f1fe245018ed5541f5c6f52f2",
+        "a pass overran its deadline and was ended, with all it had started",
+    ),
+    "crashed": ("c40fa128032e4d438a9d088648d9b82a", "a pass could not be started, or ended without a report"),
+    "settings_taken": ("7936041269c9496786694884e2ce2d74", "the settings were read again, and are in force"),
+    "settings_refused": ("b56d10d71b9d4b5eb5d575ddb10d8b14", "the settings are wrong; those in force stay"),
+    "replaced": ("5d4b1cc51be344969f7d6ced42d5e3b2", "the agent was upgraded, and goes on as the new code"),
 }
-_PRIORITY = {"failed": ERR, "blocked": WARNING, "refused": ERR, "unreachable": WARNING, "released": NOTICE}
+PRIORITY: Mapping[str, int] = {  # of what is more than news
+    "failed": ERR,
+    "refused": ERR,
+    "overran": ERR,
+    "crashed": ERR,
+    "settings_refused": ERR,
+    "blocked": WARNING,
+    "unreachable": WARNING,
+    "released": NOTICE,
+}
+FIELDS: Mapping[str, str] = {  # field -> meaning; documented in docs/operations.md
+    "GITOPS_RESULT": "what happened: one of the results below",
+    "GITOPS_REVISION": "the commit it is of",
+    "GITOPS_RESOURCE": "the id of the resource, as `agentctl show` lists it",
+    "GITOPS_PLACE": "the file and line of the repository that asks for it",
+}
 
 
 def available() -> bool:
@@ -27,15 +51,18 @@ def available() -> bool:
 
 
 def send(result: str, message: str, *, revision: str = "", resource: str = "", place: str = "") -> None:
-    """Write one entry."""
+    """Write one entry; a journal that cannot take it stops nothing."""
     from systemd.journal import send as send_entry
 
     given = {"GITOPS_REVISION": revision, "GITOPS_RESOURCE": resource, "GITOPS_PLACE": place}
-    send_entry(
-        message,
-        MESSAGE_ID=MESSAGE_IDS[result][0],
-        PRIORITY=str(_PRIORITY.get(result, INFO)),
-        SYSLOG_IDENTIFIER="gitops-agent",
-        GITOPS_RESULT=result,
-        **{name: value for name, value in given.items() if value},
-    )
+    try:
+        send_entry(
+            message,
+            MESSAGE_ID=MESSAGE_IDS[result][0],
+            PRIORITY=str(PRIORITY.get(result, INFO)),
+            SYSLOG_IDENTIFIER="gitops-agent",
+            GITOPS_RESULT=result,
+            **{name: value for name, value in given.items() if value},
+        )
+    except OSError as error:
+        sys.stderr.write(f"the journal took no entry ({error.strerror}): {message}\n")

@@ -7,13 +7,15 @@ import glob
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 from agent.errors import ConfigInvalid, ManifestInvalid, Place, Problem, gather
 from agent.source.remote import Remote
 
 DIRECTORY = "/etc/gitops-agent"
+LONGEST = 365 * 86_400  # seconds
+MAX_BYTES = 1 << 20
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -39,8 +41,8 @@ def _duration(value: object) -> int:
 
 def _interval(value: object) -> int:
     seconds = _duration(value)
-    if seconds < 5:
-        raise ValueError("must be at least 5s")
+    if not 5 <= seconds <= LONGEST:
+        raise ValueError("must be from 5s to 365d")
     return seconds
 
 
@@ -55,6 +57,9 @@ def _host(value: object) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):
         raise ValueError(f"must be a host name, not {text!r}")
     return text
+
+
+_TYPES = {_text: "text", _path: "absolute path", _interval: "duration", _flag: "true or false", _host: "host name"}
 
 
 def setting(read: Callable[[object], object], default: object, doc: str) -> Any:  # noqa: ANN401  (a dataclass default)
@@ -106,6 +111,11 @@ class Settings:
         )
 
 
+def type_name(of: Field[Any]) -> str:
+    """What kind of value a setting takes, in a word."""
+    return _TYPES[of.metadata["read"]]
+
+
 def load(directory: str = DIRECTORY) -> Settings:
     """Read the settings. Raises ConfigInvalid with every error, each with file and line."""
     paths = [
@@ -127,9 +137,11 @@ def _fragment(path: str) -> Mapping[str, Any]:
 
     try:
         with open(path, "rb") as file:
-            data = file.read(1 << 20)
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ManifestInvalid([Problem(Place(path), f"cannot be read: {error.strerror}")]) from error
+    if len(data) > MAX_BYTES:
+        raise ManifestInvalid([Problem(Place(path), f"is larger than {MAX_BYTES >> 20} MiB; are these settings?")])
     if not data.strip() or all(line.lstrip()[:1] in (b"", b"#") for line in data.splitlines()):
         return {}
     block = parse_document(data, path)

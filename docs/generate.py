@@ -1,17 +1,26 @@
-"""Write one reference page for each kind from its docstring and fields: `python docs/generate.py` (`make docs`)."""
+"""Write what the code says of itself: a page for each kind, and the tables of operations.md (`make docs`)."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 
-from modules.api import Resource
-from modules.registry import kinds
-
 HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "packaging")]
+
+from man import FILES, exits, options_of  # noqa: E402
+
+from agent import journal  # noqa: E402
+from agent.cli import VERBS  # noqa: E402
+from agent.cli.parser import parser_of  # noqa: E402
+from agent.settings import Settings, type_name  # noqa: E402
+from modules.api import Resource  # noqa: E402
+from modules.registry import kinds  # noqa: E402
+
 BAR = "\\|"  # a bar inside a cell of a table
 NOTE = "<!-- Generated from modules/ by docs/generate.py; change the docstring or the field, then run `make docs`. -->"
 EVERY = "`requires`, `after`, `when` and `for_each` work on every kind: see [the format](../format.md#resources)."
@@ -45,11 +54,64 @@ def _default(field: dataclasses.Field[object]) -> str:
     return f"`{shown}`"
 
 
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A table of Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(str(cell).replace('|', BAR) for cell in line)} |" for line in lines)
+
+
+def _settings() -> str:
+    rows = []
+    for field in dataclasses.fields(Settings):
+        default = str(field.default).lower() if isinstance(field.default, bool) else field.default
+        shown = f"`{default}`" if default not in ("", None) else ""
+        rows.append((f"`{field.name}`", type_name(field), shown, field.metadata["doc"]))
+    return table(("setting", "type", "default", "meaning"), rows)
+
+
+def _verbs() -> str:
+    parts = []
+    for verb, (module, what) in VERBS.items():
+        parser = parser_of(verb, import_module(module))
+        rows = [(f"`{name}`", text) for name, text in options_of(parser) if "--help" not in name]
+        parts.append(f"**`agentctl {verb}`**: {what}." + (f"\n\n{table(('option', 'meaning'), rows)}" if rows else ""))
+    return "\n\n".join(parts)
+
+
+def _journal() -> str:
+    fields = table(("field", "meaning"), [(f"`{name}`", meaning) for name, meaning in journal.FIELDS.items()])
+    levels = {journal.ERR: "err", journal.WARNING: "warning", journal.NOTICE: "notice", journal.INFO: "info"}
+    rows = [
+        (f"`{result}`", f"`{name}`", levels[journal.PRIORITY.get(result, journal.INFO)], meaning)
+        for result, (name, meaning) in journal.MESSAGE_IDS.items()
+    ]
+    return f"{fields}\n\n{table(('`GITOPS_RESULT`', '`MESSAGE_ID`', 'priority', 'what happened'), rows)}"
+
+
+BLOCKS: Mapping[str, Callable[[], str]] = {  # of operations.md
+    "verbs": _verbs,
+    "exits": lambda: table(("verb", "exit status"), [(f"`{verb}`", text) for verb, text in exits()]),
+    "settings": _settings,
+    "files": lambda: table(("file", "what"), [(f"`{path}`", what) for path, what in FILES.items()]),
+    "journal": _journal,
+}
+
+
+def operations() -> str:
+    """operations.md with its generated blocks as they should be."""
+    text = (HERE / "operations.md").read_text()
+    for name, make in BLOCKS.items():
+        begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
+        before, _, rest = text.partition(begin)
+        text = f"{before}{begin}{make()}\n{end}{rest.partition(end)[2]}"
+    return text
+
+
 def pages() -> dict[str, str]:
     """Every page by its path below docs/."""
     index = [NOTE, "# Kinds", *(f"- [{kind.kind}]({kind.kind}.md): {_first(kind)}" for kind in kinds())]
     found = {"modules/README.md": "\n\n".join(index[:2]) + "\n\n" + "\n".join(index[2:]) + "\n"}
-    return found | {f"modules/{kind.kind}.md": page(kind) for kind in kinds()}
+    return found | {f"modules/{kind.kind}.md": page(kind) for kind in kinds()} | {"operations.md": operations()}
 
 
 def _first(kind: type[Resource]) -> str:

@@ -22,6 +22,7 @@ PROCESSES: Mapping[str, str] = {  # test file -> why all of it may start process
     "test_host_accounts.py": "a command that makes an account is followed by a look-up",
     "test_host_walk.py": "an attacker is another process",
     "test_file.py": "a validate command is a real one",
+    "test_daemon_passes.py": "a pass is a child process",
 }
 STARTING = {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty"}
 WRITING: Mapping[str, tuple[int, ...]] = {  # audit event -> which of its arguments are paths that are changed

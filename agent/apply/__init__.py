@@ -6,7 +6,7 @@ a change and its restart loses neither.
 
 from __future__ import annotations
 
-from agent.apply.application import Application, Author, Conduct
+from agent.apply.application import Application, Author, Conduct, InHand
 from agent.apply.outcome import BLOCKED, CONVERGED, FAILED, IN_SYNC, RELEASED, REMOVED, RESULTS, Outcome
 from agent.apply.prune import prune
 from agent.plan import Plan
@@ -15,7 +15,7 @@ from modules.api import Host
 
 __all__ = [
     "BLOCKED", "CONVERGED", "FAILED", "IN_SYNC", "RELEASED", "REMOVED", "RESULTS",
-    "Author", "Conduct", "Outcome", "apply_plan",
+    "Author", "Conduct", "InHand", "Outcome", "apply_plan",
 ]  # fmt: skip
 
 

@@ -25,12 +25,23 @@ class Author:
 
 
 @dataclass(frozen=True)
+class InHand:
+    """Steps that are being applied together, for whoever watches: the first of them and how many more, and where it stands."""
+
+    id: str
+    more: int
+    step: int  # of the plan, counted from 1
+    steps: int
+
+
+@dataclass(frozen=True)
 class Conduct:
-    """How a plan is applied: who is told of each outcome, when to stop, and whether a mass removal is confirmed."""
+    """How a plan is applied: who is told of each outcome, when to stop, whether a mass removal is confirmed, who watches."""
 
     tell: Callable[[Outcome], None] = lambda _outcome: None
     stopped: Callable[[], bool] = lambda: False
     removals_confirmed: bool = False
+    begin: Callable[[InHand], None] = lambda _in_hand: None
 
 
 class Application:
@@ -63,6 +74,10 @@ class Application:
         self.outcomes[outcome.id] = outcome
         if outcome.result != IN_SYNC:
             self.conduct.tell(outcome)
+
+    def _begin(self, names: Sequence[str]) -> None:
+        step = self._position[names[0]] + 1
+        self.conduct.begin(InHand(names[0], len(names) - 1, step, len(self._position)))
 
     def _recover(self) -> None:
         """Clear away what an interrupted apply left; the plan looked before that, so it counts as changed."""
@@ -121,6 +136,7 @@ class Application:
             return
         owed = [item for step in drifting for item in self.refreshes.consumers.of(step.node)]
         new = self.refreshes.owe(owed, [self._entry(step, step.observed, pending=True) for step in drifting])
+        self._begin([step.node.id for step in drifting])
         started = time.monotonic()
         errors = apply_kind(self.host, [(step.node.resource, step.drift) for step in drifting])
         seconds = (time.monotonic() - started) / len(drifting)
@@ -198,6 +214,7 @@ class Application:
             return
         owed = self.refreshes.owe(self.refreshes.consumers.of(node))
         action, causes = next(iter(due.items()))
+        self._begin([node.id])
         started = time.monotonic()
         try:
             node.resource.refresh(self.host, action)

@@ -6,10 +6,13 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import asdict
+from functools import partial
 
 from agent.apply import Conduct, Outcome
 from agent.cli.parser import add_json, add_place
 from agent.cli.passing import Stop, desired_for, make_pass
+from agent.cli.progress import Progress, applying, observing
 from agent.cli.session import site_of, writing
 from agent.cli.text import outcome_line, paint, printable
 from agent.report import Report, outcome_to_json, report_to_json, summary
@@ -32,10 +35,14 @@ def run(options: argparse.Namespace) -> int:
     started = time.time()
     stop = Stop()
     stop.listen()
-    with writing(site_of(options)) as session:
+    with Progress() as progress, writing(site_of(options)) as session:
+        progress.say(f"asking {session.site.remote.shown}")
         desired = desired_for(session, "apply", options.ref)
-        conduct = Conduct(_silent if options.json else _tell, stop, options.confirm_removals)
-        report = make_pass(session, "apply", desired, conduct, started)
+        progress.say(observing(len(desired.compiled.catalog.nodes)))
+        tell = _silent if options.json else partial(_tell, progress)
+        conduct = Conduct(tell, stop, options.confirm_removals, lambda now: progress.say(applying(asdict(now))))
+        with progress.ticking():
+            report = make_pass(session, "apply", desired, conduct, started)
     if options.json:
         print(json.dumps(report_to_json(report), indent=2))
     else:
@@ -47,7 +54,8 @@ def _silent(_outcome: Outcome) -> None:
     """Say nothing: `--json` prints all at the end."""
 
 
-def _tell(outcome: Outcome) -> None:
+def _tell(progress: Progress, outcome: Outcome) -> None:
+    progress.clear()
     print(outcome_line(outcome_to_json(outcome)), flush=True)
 
 

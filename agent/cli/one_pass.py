@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
+from dataclasses import asdict
 from typing import Any
 
-from agent.apply import Conduct, Outcome
+from agent.apply import Conduct, InHand, Outcome
 from agent.cli.parser import add_place
 from agent.cli.passing import Stop, desired_for, make_pass, note_contact, unmoved
 from agent.cli.session import Session, site_of, writing
-from agent.errors import AgentError, FetchFailed, RevisionError
+from agent.errors import AgentError, ConfigInvalid, FetchFailed, RevisionError
 from agent.report import outcome_to_json, report_to_json
+from agent.settings import Settings
 
-HELP = "Run one pass for the daemon; prints one JSON event a line. Not for people: use `agentctl sync` or `apply`."
+HELP = """Run one pass for the daemon, with the settings that it gives as JSON on standard input; prints one JSON event a line.
+Not for people: use `agentctl sync` or `apply`."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,11 +33,21 @@ def run(options: argparse.Namespace) -> int:
     stop = Stop()
     stop.listen()
     try:
-        with writing(site_of(options)) as session:
+        with writing(site_of(options, _given_settings())) as session:
             return _run(session, options.reason, stop, started)
     except AgentError as error:
-        _emit("report", verdict="CRITICAL", exit=1, summary=str(error), retry=error.retry.name, revision="")
+        _fail(str(error), error.retry.name)
         return 1
+    except Exception as error:
+        _fail(f"internal error, {type(error).__name__}: {error}; see journalctl -u gitops-agent", "")
+        raise
+
+
+def _given_settings() -> Settings:
+    try:
+        return Settings(**json.load(sys.stdin))
+    except (ValueError, TypeError) as error:
+        raise ConfigInvalid(f"no settings on standard input: {error}", "use `agentctl sync` or `apply`") from error
 
 
 def _run(session: Session, reason: str, stop: Stop, started: float) -> int:
@@ -45,7 +59,7 @@ def _run(session: Session, reason: str, stop: Stop, started: float) -> int:
                 return 0
         except FetchFailed as error:
             note_contact(session, error)
-            _emit("report", verdict="WARNING", exit=1, summary=str(error), retry=error.retry.name, revision="")
+            _fail(str(error), error.retry.name, "WARNING")
             return 1
     desired = desired_for(session, reason, None)
     revision = desired.revision.commit
@@ -54,11 +68,19 @@ def _run(session: Session, reason: str, stop: Stop, started: float) -> int:
     def tell(outcome: Outcome) -> None:
         _emit("step", revision=revision, **outcome_to_json(outcome))
 
-    report = make_pass(session, reason, desired, Conduct(tell, stop), started)
+    report = make_pass(session, reason, desired, Conduct(tell, stop, begin=_begin), started)
     retry = report.rejection.retry.name if isinstance(report.rejection, RevisionError) else ""
     status = 1 if report.rejection is not None else report.exit_status
     _emit("report", **{**report_to_json(report), "exit": status, "retry": retry, "outcomes": []})
     return status
+
+
+def _begin(in_hand: InHand) -> None:
+    _emit("applying", **asdict(in_hand))
+
+
+def _fail(summary: str, retry: str, verdict: str = "CRITICAL") -> None:
+    _emit("report", verdict=verdict, exit=1, summary=summary, retry=retry, revision="")
 
 
 def _emit(event: str, **values: Any) -> None:  # noqa: ANN401  (JSON)

@@ -58,7 +58,7 @@ def unmoved(session: Session) -> bool:
 def make_pass(session: Session, reason: str, desired: Desired, conduct: Conduct, started: float) -> Report:
     """Reconcile, then write the history (when anything happened) and the status file."""
     host = LocalHost(session.site.root, desired.revision.blob, session.site.engine_socket)
-    journalled = session.site.root == "/" and journal.available()
+    journalled = _journalled(session)
     if journalled:
         conduct = replace(conduct, tell=partial(_tell_both, conduct.tell, desired.revision.commit))
     outcomes = reconcile(desired, host, session.store, conduct)
@@ -78,6 +78,11 @@ def make_pass(session: Session, reason: str, desired: Desired, conduct: Conduct,
     if journalled:
         _journal(report)
     return report
+
+
+def _journalled(session: Session) -> bool:
+    """Tell whether the host that is held is the one whose journal is here."""
+    return session.site.root == "/" and journal.available()
 
 
 def _tell_both(tell: Callable[[Outcome], None], revision: str, outcome: Outcome) -> None:
@@ -138,4 +143,6 @@ def note_contact(session: Session, error: FetchFailed | None) -> None:
                 status["source"] |= {"state": "current", "error": ""}
         else:
             status["source"] = source_state(before, error, "", time.time())
+            if before.get("state") != "failed" and _journalled(session):  # once, not with every poll
+                journal.send("unreachable", str(error))
         write_status(path, status)

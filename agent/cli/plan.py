@@ -7,6 +7,7 @@ import json
 
 from agent.cli.parser import add_json, add_place
 from agent.cli.plan_text import plan_lines, plan_to_json
+from agent.cli.progress import Progress, observing
 from agent.cli.session import reading, site_of
 from agent.cli.text import tell
 from agent.host import LocalView
@@ -24,10 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Plan, and show it."""
-    with reading(site_of(options)) as session:
+    with Progress() as progress, reading(site_of(options)) as session:
+        progress.say(f"asking {session.site.remote.shown}")
         desired = session.newest(options.ref)
+        progress.say(observing(len(desired.compiled.catalog.nodes)))
         host = LocalView(session.site.root, desired.revision.blob, session.site.engine_socket)
-        plan = plan_desired(desired, host, session.store)
+        with progress.ticking():
+            plan = plan_desired(desired, host, session.store)
+        progress.clear()
         if options.json:
             print(json.dumps(plan_to_json(plan, desired, host), indent=2))
         else:

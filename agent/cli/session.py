@@ -44,14 +44,14 @@ class Site:
         return os.path.join(self.state_dir, "catalog.json")
 
 
-def site_of(options: argparse.Namespace) -> Site:
-    """Put settings and options together; an option wins. Raises ConfigInvalid."""
+def site_of(options: argparse.Namespace, settings: Settings | None = None) -> Site:
+    """Put settings (read when they are not given) and options together; an option wins. Raises ConfigInvalid."""
     root = os.path.abspath(options.root)
     if not os.path.isdir(root):
         raise ConfigInvalid(f"--root {root} is not a directory", "make it first, or check the path")
     if options.working_tree and not options.repo:
         raise ConfigInvalid("--working-tree needs --repo DIR", "name the directory of the checkout")
-    settings = Settings() if options.repo else load(options.config)
+    settings = settings or (Settings() if options.repo else load(options.config))
     if not settings.repository and not options.repo:
         raise ConfigInvalid(
             f"no repository is configured in {options.config}", "write `repository: URL` there, or give --repo"

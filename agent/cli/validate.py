@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 
+from agent.cli.progress import Progress
 from agent.cli.text import paint, printable, several
 from agent.errors import AgentError, ConfigInvalid, ManifestInvalid, Place, Problem, TreeError
 from agent.source import WorkingTree
@@ -36,7 +37,11 @@ def run(options: argparse.Namespace) -> int:
     except ManifestInvalid as error:
         problems.update(error.problems)
         hosts = hosts or sorted({name.rpartition(".")[0] for name in tree.names("hosts")})
-    found = [_check_host(tree, host) for host in hosts]
+    found = []
+    with Progress() as progress:
+        for number, host in enumerate(hosts, 1):
+            progress.say(f"reading {number:,} of {len(hosts):,}: {host}")
+            found.append(_check_host(tree, host))
     problems.update(problem for of_one_host in found for problem in of_one_host)
     return _conclude(sorted(problems), len(hosts), found.count([]))
 

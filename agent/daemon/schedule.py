@@ -29,7 +29,8 @@ class Schedule:
 
     def set(self, poll_seconds: int, drift_seconds: int) -> None:
         """Change the intervals."""
-        for reason, seconds in (("poll", poll_seconds), ("drift", drift_seconds)):
+        self._seconds = {"poll": poll_seconds, "drift": drift_seconds}
+        for reason, seconds in self._seconds.items():
             self._scheduler.add_job(
                 self._post,
                 "interval",
@@ -45,6 +46,12 @@ class Schedule:
         """When a timer is due next, in seconds since the epoch."""
         job: Any = self._scheduler.get_job(reason)
         return float(job.next_run_time.timestamp()) if job and job.next_run_time else 0.0
+
+    def check(self) -> None:
+        """Set the timers anew when the clock was set back: they go by it, and would stay silent until it is there again."""
+        now = time.time()
+        if any(self.next(reason) - now > 2 * seconds for reason, seconds in self._seconds.items()):
+            self.set(self._seconds["poll"], self._seconds["drift"])
 
     def stop(self) -> None:
         """End the timers."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.unit.fake_apt import FakeApt
 from tests.unit.fake_host import FakeHost
 from tests.unit.fake_systemd import FakeSystemd
 from tests.unit.site import Site
+from tests.unit.terminal import Terminal
 from tests.unit.world import World
 
 
@@ -43,3 +45,11 @@ def site(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Site:
     made = Site(tmp_path, capsys)
     made.hold()
     return made
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
+    monkeypatch.setenv("TERM", "xterm")
+    made = Terminal()
+    yield made
+    made.close()

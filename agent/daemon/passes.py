@@ -1,0 +1,140 @@
+"""Which passes are due, the one that runs, and what came of the last."""
+
+from __future__ import annotations
+
+import json
+import selectors
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from agent.daemon.child import Child
+from agent.daemon.clients import Clients
+from agent.daemon.code import own_command
+from agent.daemon.news import say
+from agent.daemon.schedule import BackOff
+from agent.daemon.wake import REASONS
+from agent.settings import Settings
+
+WHOLE = ("sync", "start")  # passes that ask the remote and look at everything, as a poll and a drift pass do
+
+
+class Passes:
+    """Passes one after another, each in a child process; its events go to the clients that wait for it."""
+
+    def __init__(self, selector: selectors.BaseSelector, clients: Clients) -> None:
+        self._selector, self._clients = selector, clients
+        self._due: set[str] = set()
+        self._child: Child | None = None
+        self._back_off = BackOff()
+        self._stopping = False
+        self._doing = self._step = ""
+        self._verdict = "waiting for the first pass"
+        self.problem = ""  # why the last pass could not run
+
+    @property
+    def running(self) -> bool:
+        """Tell whether a pass runs."""
+        return self._child is not None
+
+    @property
+    def status_line(self) -> str:
+        """What is going on, or else what came of it."""
+        return self._doing or self._verdict
+
+    def ask(self, reason: str) -> None:
+        """Ask for a pass; a poll is not asked for while the remote is to be left alone."""
+        if not self._stopping and not (reason == "poll" and self._back_off.holds):
+            self._due.add(reason)
+
+    def stop(self) -> None:
+        """Begin no other pass; the one that runs finishes its step."""
+        self._stopping = True
+        self._due.clear()
+        if self._child is not None:
+            self._child.ask_to_stop()
+
+    def begin(self, settings: Settings) -> None:
+        """Begin the most pressing pass that is due, unless one runs. It gets the settings in force, whatever is on disk."""
+        if self._child is not None or not self._due:
+            return
+        reason = next(reason for reason in REASONS if reason in self._due)
+        self._due -= set(REASONS) if reason in WHOLE else {reason}
+        self._clients.watch()
+        given = json.dumps(asdict(settings)).encode()
+        try:
+            child = Child(reason, own_command("pass", "--reason", reason), given, settings.pass_deadline)
+        except OSError as error:
+            self._broken("crashed", f"the {reason} pass cannot be started: {error.strerror}")
+            return
+        self._child, self._doing, self._step = child, f"{reason} pass running", ""
+        self._selector.register(child.output, selectors.EVENT_READ, partial(self._listen, child))
+        self._selector.register(child.exit, selectors.EVENT_READ, partial(self._end, child))
+
+    def check(self) -> None:
+        """See to it that the pass that runs keeps its deadline."""
+        if self._child is not None:
+            self._child.check()
+
+    def seconds_left(self) -> float | None:
+        """How long until `check` has something to do."""
+        return self._child.seconds_left() if self._child is not None else None
+
+    def _listen(self, child: Child, _events: int) -> None:
+        if child is not self._child:
+            return  # it ended in this very turn of the loop
+        for event in child.events():
+            self._tell(child, event)
+        if child.silent:
+            self._selector.unregister(child.output)
+
+    def _tell(self, child: Child, event: dict[str, Any]) -> None:
+        if event["event"] == "applying":
+            self._step = f"applying {event['step']} of {event['steps']}: {event['id']}"
+            self._doing = f"{child.reason} pass: {self._step}"
+        self._clients.tell(event)
+
+    def _end(self, child: Child, _events: int) -> None:
+        if not child.silent:
+            for event in child.last_events():
+                self._tell(child, event)
+            self._selector.unregister(child.output)
+        self._selector.unregister(child.exit)
+        self._child, self._doing = None, ""
+        self._conclude(child, child.end())
+
+    def _conclude(self, child: Child, status: int) -> None:
+        report = child.report
+        step = f" while {self._step}" if self._step else ""
+        overran = f"the {child.reason} pass overran its deadline and was ended{step}"
+        if child.overran:
+            say("overran", overran)
+        if not report and child.overran:
+            self._broken("", overran)
+        elif not report:
+            said = f"the {child.reason} pass {_ended(status)} without a report{step}"
+            self._broken("" if self._stopping else "crashed", said)
+        elif report["event"] == "report":
+            self._verdict = _verdict(report)
+            self.problem = str(report["summary"]) if report["exit"] == 1 else ""
+        if report.get("retry") == "BACK_OFF":
+            self._back_off.failed()
+        elif report and child.reason != "drift":  # a drift pass does not ask the remote
+            self._back_off.succeeded()
+
+    def _broken(self, result: str, summary: str) -> None:
+        """Stand in for the report that a pass did not give."""
+        if result:
+            say(result, summary)
+        self.problem, self._verdict = summary, f"CRITICAL: {summary}"
+        report = {"verdict": "CRITICAL", "exit": 1, "revision": "", "summary": summary, "retry": ""}
+        self._clients.tell({"event": "report", **report})
+
+
+def _verdict(report: dict[str, Any]) -> str:
+    revision = f" {report['revision'][:7]}" if report.get("revision") else ""
+    return f"{report['verdict']}{revision}: {report['summary']}"
+
+
+def _ended(status: int) -> str:
+    return f"ended with status {status}" if status >= 0 else f"was ended by signal {-status}"
