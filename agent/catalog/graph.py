@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.catalog.typed import Typed
-from agent.errors import ManifestInvalid, Problem, gather
-from agent.manifest.render import nearest
+from agent.errors import ManifestInvalid, Problem, gather, nearest
 from agent.manifest.structure import problem
 
 

@@ -9,10 +9,9 @@ from functools import cache
 from typing import Any
 
 from agent.documents import Block, Items
-from agent.errors import ManifestInvalid, Place, Problem, gather
+from agent.errors import ManifestInvalid, Place, Problem, gather, nearest
 from agent.manifest import Declaration
 from agent.manifest.lookup import Lookup
-from agent.manifest.render import nearest
 from agent.manifest.structure import problem
 from modules.api import Resource
 from modules.fields import FieldType, describe

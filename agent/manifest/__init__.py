@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any
 
 from agent.documents import Block, Items
-from agent.errors import ManifestInvalid, Place, gather
+from agent.errors import ManifestInvalid, Place, gather, nearest
 from agent.facts import Facts
+from agent.manifest.bounds import Bounds
 from agent.manifest.lookup import Scope
-from agent.manifest.render import nearest
 from agent.manifest.structure import (
     MEMBER_KEYS,
     ROLE_KEYS,
@@ -99,7 +99,8 @@ def read_manifest(tree: Tree, host: str, facts: Facts) -> Manifest:
     recording = Recording(tree)
     fleet = read_fleet(recording)
     conditions: Mapping[str, Any] = {"facts": facts, "host": host}
-    scope = Scope(recording, [""])
+    bounds = Bounds()
+    scope = Scope(recording, [""], bounds)
     groups = _groups_of(fleet, host, partial(_holds, scope, conditions))
     own = load(recording, f"hosts/{host}", MEMBER_KEYS)
     if own is None and not groups:
@@ -117,7 +118,7 @@ def read_manifest(tree: Tree, host: str, facts: Facts) -> Manifest:
         roles=tuple(roles),
         layers=layers,
         names=names,
-        declarations=tuple(_declarations(recording, members, roles)),
+        declarations=tuple(_declarations(partial(Scope, recording, bounds=bounds), members, roles)),
         inputs=recording.inputs,
     )
 
@@ -169,15 +170,17 @@ def _names(layers: Sequence[Layer], scope: Scope, conditions: Mapping[str, Any])
     return names
 
 
-def _declarations(tree: Tree, members: Sequence[_Member], roles: Mapping[str, Block]) -> Iterator[Declaration]:
+def _declarations(
+    scope_of: Callable[[Sequence[str]], Scope], members: Sequence[_Member], roles: Mapping[str, Block]
+) -> Iterator[Declaration]:
     """List the resources of each group and then of the host, each after those of the roles it brings in first."""
-    root_scope = Scope(tree, ["", *(f"roles/{name}/" for name in roles)])
+    root_scope = scope_of(["", *(f"roles/{name}/" for name in roles)])
     done: set[str] = set()
     for member in members:
         for use in member.uses:
             if use.name in roles and use.name not in done:
                 done.add(use.name)
-                yield from _resources(roles[use.name], Scope(tree, [f"roles/{use.name}/", ""]))
+                yield from _resources(roles[use.name], scope_of([f"roles/{use.name}/", ""]))
         if member.block is not None:
             yield from _resources(member.block, root_scope)
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.documents import Block, Items, parse_document
-from agent.errors import ManifestInvalid, Place, Problem, TreeError, gather
-from agent.manifest.render import nearest
+from agent.errors import ManifestInvalid, Place, Problem, TreeError, gather, nearest
 from agent.source import Tree
 from modules.fields import describe
 
