@@ -66,7 +66,7 @@ def parse_document(data: bytes, file: str) -> Block:
     return root
 
 
-_ESCAPE = re.compile(rb"\\\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\\\u([dD][c-fC-F][0-9a-fA-F]{2})|.)", re.DOTALL)
+_ESCAPE = re.compile(rb"\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|.)", re.DOTALL)
 
 
 def _without_pairs(data: bytes) -> bytes:
