@@ -23,7 +23,8 @@ def documents(texts: st.SearchStrategy[str]) -> st.SearchStrategy[dict[str, Any]
     return st.dictionaries(texts, values, max_size=5)
 
 
-WORDS = st.text().map("t{}".format)  # PyYAML writes for YAML 1.1, in which other texts are numbers
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x7f"), max_size=100)
+WORDS = TEXTS.map("t{}".format)  # PyYAML writes for YAML 1.1, in which other texts are numbers
 
 
 def parsed(text: str | bytes) -> Block:
@@ -41,7 +42,7 @@ def test_what_pyyaml_writes_is_read_as_it_was(document: dict[str, Any]) -> None:
     assert parsed(written := yaml.safe_dump(document)) == document == yaml.safe_load(written)
 
 
-@given(documents(st.text()))
+@given(documents(TEXTS))
 def test_json_is_read_as_it_was(document: dict[str, Any]) -> None:
     assert parse_document(json.dumps(document).encode(), "hosts/web-01.json") == document
 
