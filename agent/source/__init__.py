@@ -6,12 +6,11 @@ and only then becomes the accepted one.
 
 from __future__ import annotations
 
-import difflib
 import os
-import time
+import shutil
 from typing import Any
 
-from agent.errors import FetchFailed, RevisionRejected
+from agent.errors import FetchFailed, RevisionRejected, nearest_of
 from agent.source.network import download, remote_heads
 from agent.source.remote import Remote
 from agent.source.revision import Revision
@@ -45,7 +44,7 @@ class Source:
         Raises FetchFailed, and RevisionRejected when the branch no longer contains the revision in force.
         """
         tip = self.remote_tip()
-        if tip not in self._repository():
+        if not self._has(tip):
             tip = self._download()
         self._refuse_rewritten(tip, in_force)
         revision = self.revision(tip)
@@ -76,6 +75,14 @@ class Source:
             self._set_aside("it is damaged")
             return download(self.remote, self.directory)
 
+    def _has(self, commit: str) -> bool:
+        import pygit2
+
+        try:
+            return self._repository()[commit].peel(pygit2.Tree) is not None
+        except (KeyError, pygit2.GitError):
+            return False
+
     def _damaged(self) -> bool:
         """Tell whether our own clone cannot give the objects of the commit it accepted."""
         import pygit2
@@ -89,16 +96,22 @@ class Source:
         return False
 
     def _refuse_rewritten(self, tip: str, in_force: str | None) -> None:
-        repository = self._repository()
-        if not in_force or in_force == tip or self.remote.allow_rewritten_history:
-            return
-        if in_force in repository and repository.descendant_of(tip, in_force):
+        if not in_force or in_force == tip or self.remote.allow_rewritten_history or self._contains(tip, in_force):
             return
         shown = f"{self.remote.branch}@{tip[:7]}"
         raise RevisionRejected(
             f"{shown} does not contain {in_force[:7]}, the revision in force: the history was rewritten",
             "push a commit on top of it, or set allow_rewritten_history: true in the settings",
         )
+
+    def _contains(self, tip: str, commit: str) -> bool:
+        import pygit2
+
+        try:
+            return self._has(commit) and bool(self._repository().descendant_of(tip, commit))
+        except pygit2.GitError as error:
+            hint = f"remove {self.directory}, and it is fetched again"
+            raise FetchFailed(f"the history of the clone cannot be read: {error}", hint) from error
 
     def _accept(self, commit: str) -> None:
         repository = self._repository()
@@ -110,16 +123,16 @@ class Source:
         wanted = self.remote.branch
         if not branches:
             return FetchFailed(f"{self.remote.shown} is empty: it has no branch", "push a first commit")
-        close = difflib.get_close_matches(wanted, branches, n=1)
+        close = nearest_of(wanted, branches)
         known = ", ".join(sorted(branches)[:8])
-        hint = f"did you mean {close[0]}?" if close else "set `branch` in the settings"
+        hint = f"did you mean {close}?" if close else "set `branch` in the settings"
         return FetchFailed(f"{self.remote.shown} has no branch {wanted}; it has {known}", hint)
 
     def _repository(self) -> Any:  # noqa: ANN401  (pygit2 is imported late)
         if self._opened is None:
             import pygit2
 
-            if not os.path.isdir(self.directory):
+            if not os.path.lexists(self.directory):
                 pygit2.init_repository(self.directory, bare=True)
             try:
                 self._opened = pygit2.Repository(self.directory)
@@ -131,7 +144,8 @@ class Source:
     def _set_aside(self, why: str) -> None:
         import pygit2
 
-        aside = f"{self.directory}.unusable-{int(time.time())}"
+        aside = f"{self.directory}.unusable"
+        shutil.rmtree(aside, ignore_errors=True)  # one is kept: a disk that fails again and again must not fill up
         os.rename(self.directory, aside)
         pygit2.init_repository(self.directory, bare=True)
         self._opened = pygit2.Repository(self.directory)

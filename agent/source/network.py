@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.errors import FetchFailed
 from agent.source.isolated import Died, Overdue, run_isolated
-from agent.source.remote import Remote, private_file
+from agent.source.remote import Remote, private_file, without_login
 
 FETCHED = "refs/gitops-agent/fetched"
 
@@ -50,13 +50,10 @@ Work = Callable[[Any, Any], Any]
 
 def _with_remote(remote: Remote, repository: str, work: Work, quiet_seconds: float) -> Any:  # noqa: ANN401
     """Do some work with a connection; a remote that is not a path of this machine gets a process of its own."""
+    _check_files(remote)
     if remote.scheme == "ssh":
         _trust(remote, repository)
-    if remote.local and not os.path.isdir(remote.url.removeprefix("file://")):
-        raise explain(remote, "failed to resolve path")
     password = remote.password()
-    if remote.ssh_key:
-        private_file(remote.ssh_key, "ssh key")
 
     def isolated(alive: Callable[[], None]) -> Any:  # noqa: ANN401
         import pygit2
@@ -82,6 +79,16 @@ def _with_remote(remote: Remote, repository: str, work: Work, quiet_seconds: flo
     if "error" in answer:
         raise explain(remote, answer["error"])
     return answer["result"]
+
+
+def _check_files(remote: Remote) -> None:
+    """Say what is wrong with a file before the library does in words of its own."""
+    if remote.local and not os.path.isdir(remote.url.removeprefix("file://")):
+        raise explain(remote, "failed to resolve path")
+    if remote.ssh_key:
+        private_file(remote.ssh_key, "ssh key")
+    if remote.ca_file and not os.access(remote.ca_file, os.R_OK):
+        raise FetchFailed(f"the ca_file {remote.ca_file} cannot be read", "check the path in the settings")
 
 
 def _connection(repository: Any, url: str) -> Any:  # noqa: ANN401
@@ -142,7 +149,8 @@ def _callbacks(remote: Remote, password: str, alive: Callable[[], None]) -> Any:
             self.asked += 1
             offer = _credential(pygit2, remote, password, int(allowed))
             if offer is None or self.asked > 2:
-                self.refused = "credentials refused" if offer is not None else "credentials wanted"
+                given = offer is not None or remote.password_in_url
+                self.refused = "credentials refused" if given else "credentials wanted"
                 raise pygit2.GitError(self.refused)
             return offer
 
@@ -193,6 +201,11 @@ _MEANINGS = (  # a phrase of libgit2 or of ours, what it means, and what to do n
         "{url} refuses the credentials",
         "check username, token_file or password_file in the settings",
     ),
+    (
+        "private key file",
+        "the ssh_key for {url} cannot be used: it is no private key, or has a passphrase",
+        "give a private key without a passphrase",
+    ),
     ("status code: 403", "{url} does not allow this account to read", "give the account read access to the repository"),
     ("status code: 404", "{url} has no such repository", "check the path in the URL, and that the account may see it"),
     ("host key", "the host key of {url} is not known, or has changed", "{trust}"),
@@ -207,13 +220,13 @@ _MEANINGS = (  # a phrase of libgit2 or of ours, what it means, and what to do n
         "the certificate of {url} is not trusted",
         "set ca_file to the CA that signed it, and check the name and date",
     ),
-    ("resolve", "the name of {url} cannot be resolved", "check the URL and the host's resolver"),
     ("connect to", "{url} cannot be reached", "check the network, and that the server listens"),
     ("timed out", "{url} did not answer in time", "check the network, and that the server listens"),
     ("owned by", "{url} belongs to another user, so Git refuses it", "make it root's, or serve it over http or ssh"),
     ("does not appear to be a git repository", "{url} has no such repository", "check the path in the URL"),
     ("could not find repository", "{url} is not a Git repository", "check the path"),
     ("failed to resolve path", "{url} is not there", "check the path"),
+    ("resolve", "the name of {url} cannot be resolved", "check the URL and the host's resolver"),
 )
 
 
@@ -223,5 +236,6 @@ def explain(remote: Remote, message: str) -> FetchFailed:
         if phrase.lower() in message.lower():
             return FetchFailed(meaning.format(url=remote.shown), step.format(trust=remote.how_to_trust()))
     return FetchFailed(
-        f"{remote.shown} cannot be read: {message.strip()}", "try `git ls-remote` with the same URL as root"
+        f"{remote.shown} cannot be read: {without_login(message.strip())}",
+        "try `git ls-remote` with the same URL as root",
     )
