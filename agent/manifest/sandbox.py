@@ -53,8 +53,10 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         return super().getitem(obj, argument)
 
     def _unknown(self, obj: Mapping[str, Any], name: str) -> Undefined:
-        label = getattr(obj, "label", "")
-        return self.undefined(hint=f"{label + '.' if label else ''}{name} is not defined{nearest(name, obj)}")
+        label = f"{obj.label}." if hasattr(obj, "label") else ""
+        return self.undefined(
+            hint=f"{label}{name} is not defined{nearest(f'{label}{name}', [f'{label}{key}' for key in obj])}"
+        )
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:  # noqa: ANN401
         whole = [abs(side).bit_length() for side in (left, right) if isinstance(side, int)]

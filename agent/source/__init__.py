@@ -11,6 +11,7 @@ import shutil
 from typing import Any
 
 from agent.errors import FetchFailed, RevisionRejected, nearest_of
+from agent.source.library import library
 from agent.source.network import download, remote_heads
 from agent.source.remote import Remote
 from agent.source.revision import Revision
@@ -53,8 +54,7 @@ class Source:
 
     def revision(self, name: str) -> Revision:
         """Read a commit that is here, by id or name. Raises FetchFailed when there is none."""
-        import pygit2
-
+        pygit2 = library(self.directory)
         repository = self._repository()
         for candidate in (name, f"{name}^{{commit}}"):
             try:
@@ -76,8 +76,7 @@ class Source:
             return download(self.remote, self.directory)
 
     def _has(self, commit: str) -> bool:
-        import pygit2
-
+        pygit2 = library(self.directory)
         try:
             return self._repository()[commit].peel(pygit2.Tree) is not None
         except (KeyError, pygit2.GitError):
@@ -85,8 +84,7 @@ class Source:
 
     def _damaged(self) -> bool:
         """Tell whether our own clone cannot give the objects of the commit it accepted."""
-        import pygit2
-
+        pygit2 = library(self.directory)
         try:
             repository = pygit2.Repository(self.directory)
             if ACCEPTED in repository.references:
@@ -105,8 +103,7 @@ class Source:
         )
 
     def _contains(self, tip: str, commit: str) -> bool:
-        import pygit2
-
+        pygit2 = library(self.directory)
         try:
             return self._has(commit) and bool(self._repository().descendant_of(tip, commit))
         except pygit2.GitError as error:
@@ -130,8 +127,7 @@ class Source:
 
     def _repository(self) -> Any:  # noqa: ANN401  (pygit2 is imported late)
         if self._opened is None:
-            import pygit2
-
+            pygit2 = library(self.directory)
             if not os.path.lexists(self.directory):
                 pygit2.init_repository(self.directory, bare=True)
             try:
@@ -142,8 +138,7 @@ class Source:
         return self._opened
 
     def _set_aside(self, why: str) -> None:
-        import pygit2
-
+        pygit2 = library(self.directory)
         aside = f"{self.directory}.unusable"
         shutil.rmtree(aside, ignore_errors=True)  # one is kept: a disk that fails again and again must not fill up
         os.rename(self.directory, aside)

@@ -8,6 +8,7 @@ from typing import Any
 
 from agent.errors import FetchFailed
 from agent.source.isolated import Died, Overdue, run_isolated
+from agent.source.library import home, library
 from agent.source.remote import Remote, private_file, without_login
 
 FETCHED = "refs/gitops-agent/fetched"
@@ -28,11 +29,9 @@ def download(remote: Remote, repository: str) -> str:
     """Fetch the branch into a ref of its own that nothing relies on; its commit. Raises FetchFailed."""
 
     def fetch(connection: Any, callbacks: Any) -> str:  # noqa: ANN401
-        import pygit2
-
         refspec = f"+refs/heads/{remote.branch}:{FETCHED}"
         connection.fetch([refspec], callbacks=callbacks, proxy=_proxy(remote))
-        return str(pygit2.Repository(repository).references[FETCHED].peel().id)
+        return str(library(repository).Repository(repository).references[FETCHED].peel().id)
 
     return str(_with_remote(remote, repository, fetch, remote.transfer_timeout_seconds))
 
@@ -56,9 +55,8 @@ def _with_remote(remote: Remote, repository: str, work: Work, quiet_seconds: flo
     password = remote.password()
 
     def isolated(alive: Callable[[], None]) -> Any:  # noqa: ANN401
-        import pygit2
-
-        callbacks = _callbacks(remote, password, alive)
+        pygit2 = library(repository)
+        callbacks = _callbacks(pygit2, remote, password, alive)
         try:
             if not remote.local:
                 _set_up_child(pygit2, remote, repository)
@@ -107,15 +105,11 @@ def _nobody() -> None:
     """Tell nobody: in process there is no deadline to renew."""
 
 
-def _home(repository: str) -> str:
-    return os.path.join(os.path.dirname(repository), "ssh-home")
-
-
 def _trust(remote: Remote, repository: str) -> None:
     """Put the known host keys where libgit2 looks: `.ssh/known_hosts` of a home directory of its own."""
     with open(remote.known_hosts_file(), "rb") as file:
         keys = file.read(8 << 20)
-    path = os.path.join(_home(repository), ".ssh", "known_hosts")
+    path = os.path.join(home(repository), ".ssh", "known_hosts")
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     if os.path.exists(path):
         with open(path, "rb") as file:
@@ -126,20 +120,18 @@ def _trust(remote: Remote, repository: str) -> None:
     os.rename(f"{path}.new", path)
 
 
-def _set_up_child(library: Any, remote: Remote, repository: str) -> None:  # noqa: ANN401
+def _set_up_child(pygit2: Any, remote: Remote, repository: str) -> None:  # noqa: ANN401
     """Process-wide settings of libgit2, which is why this runs in a process of its own."""
-    os.environ["HOME"] = _home(repository)
-    library.settings.search_path[library.GIT_CONFIG_LEVEL_GLOBAL] = _home(repository)
-    if hasattr(library.settings, "homedir"):
-        library.settings.homedir = _home(repository)
+    os.environ["HOME"] = home(repository)  # read anew for every connection by versions before 1.7
+    pygit2.settings.search_path[pygit2.GIT_CONFIG_LEVEL_GLOBAL] = home(repository)
+    if hasattr(pygit2.settings, "homedir"):
+        pygit2.settings.homedir = home(repository)
     if remote.ca_file:
-        library.settings.set_ssl_cert_locations(remote.ca_file, None)
+        pygit2.settings.set_ssl_cert_locations(remote.ca_file, None)
 
 
-def _callbacks(remote: Remote, password: str, alive: Callable[[], None]) -> Any:  # noqa: ANN401
-    import pygit2
-
-    class Callbacks(pygit2.RemoteCallbacks):
+def _callbacks(pygit2: Any, remote: Remote, password: str, alive: Callable[[], None]) -> Any:  # noqa: ANN401
+    class Callbacks(pygit2.RemoteCallbacks):  # type: ignore[misc]  # imported late
         """Answers what the library asks, once: it would ask for other credentials for ever."""
 
         refused = ""
@@ -172,12 +164,12 @@ def _callbacks(remote: Remote, password: str, alive: Callable[[], None]) -> Any:
 _SSH_KEY, _USERNAME = 1 << 1, 1 << 5  # git_credential_t of libgit2, named differently in versions of pygit2
 
 
-def _credential(library: Any, remote: Remote, password: str, allowed: int) -> Any:  # noqa: ANN401
+def _credential(pygit2: Any, remote: Remote, password: str, allowed: int) -> Any:  # noqa: ANN401
     if remote.scheme == "ssh":
         if allowed & _USERNAME and not allowed & _SSH_KEY:
-            return library.Username(remote.user())
-        return library.Keypair(remote.user(), None, remote.ssh_key, "") if remote.ssh_key else None
-    return library.UserPass(remote.user(), password) if password else None
+            return pygit2.Username(remote.user())
+        return pygit2.Keypair(remote.user(), None, remote.ssh_key, "") if remote.ssh_key else None
+    return pygit2.UserPass(remote.user(), password) if password else None
 
 
 _MEANINGS = (  # a phrase of libgit2 or of ours, what it means, and what to do next
