@@ -7,12 +7,14 @@ and only then becomes the accepted one.
 from __future__ import annotations
 
 import os
+import re
 import shutil
+from collections.abc import Iterable
 from typing import Any
 
 from agent.errors import FetchFailed, RevisionRejected, nearest_of
 from agent.source.library import library
-from agent.source.network import download, remote_heads
+from agent.source.network import REFS, download, download_branches, remote_refs
 from agent.source.remote import Remote
 from agent.source.revision import Revision
 from agent.source.tree import Entry, Tree
@@ -34,10 +36,11 @@ class Source:
     def remote_tip(self) -> str:
         """Ask which commit the branch is at; downloads nothing. Raises FetchFailed."""
         self._repository()
-        heads = remote_heads(self.remote, self.directory)
-        if f"refs/heads/{self.remote.branch}" not in heads:
-            raise self._no_branch([name.removeprefix("refs/heads/") for name in heads])
-        return heads[f"refs/heads/{self.remote.branch}"]
+        branch = self.remote.branch
+        refs = remote_refs(self.remote, self.directory)
+        if f"refs/heads/{branch}" not in refs:
+            raise self._no_such(branch, refs)
+        return refs[f"refs/heads/{branch}"]
 
     def fetch(self, in_force: str | None) -> Revision:
         """Get the newest commit of the branch, downloading only what is not here.
@@ -46,11 +49,28 @@ class Source:
         """
         tip = self.remote_tip()
         if not self._has(tip):
-            tip = self._download()
+            tip = self._download(f"refs/heads/{self.remote.branch}")
         self._refuse_rewritten(tip, in_force)
         revision = self.revision(tip)
         self._accept(tip)
         return revision
+
+    def at(self, name: str) -> Revision:
+        """Get a branch, a tag or a commit that a person asks for, downloading what is not here; nothing is accepted by it.
+
+        Raises FetchFailed.
+        """
+        self._repository()
+        refs = remote_refs(self.remote, self.directory)
+        for ref in (f"{prefix}{name}" for prefix in REFS):
+            if ref in refs:
+                commit = refs.get(f"{ref}^{{}}", refs[ref])
+                return self.revision(commit if self._has(commit) else self._download(ref))
+        if not re.fullmatch("[0-9a-f]{7,40}", name):
+            raise self._no_such(name, refs)
+        if not self._has(name):
+            download_branches(self.remote, self.directory)
+        return self.revision(name)
 
     def revision(self, name: str) -> Revision:
         """Read a commit that is here, by id or name. Raises FetchFailed when there is none."""
@@ -66,14 +86,14 @@ class Source:
             f"there is no commit {name} in {self.remote.shown}", "check the name; only what the branch contains is here"
         )
 
-    def _download(self) -> str:
+    def _download(self, ref: str) -> str:
         try:
-            return download(self.remote, self.directory)
+            return download(self.remote, self.directory, ref)
         except FetchFailed as error:
             if "cannot be read" not in str(error) or not self._damaged():
                 raise
             self._set_aside("it is damaged")
-            return download(self.remote, self.directory)
+            return download(self.remote, self.directory, ref)
 
     def _has(self, commit: str) -> bool:
         pygit2 = library(self.directory)
@@ -116,8 +136,8 @@ class Source:
         if known is None or str(known.target) != commit:
             repository.references.create(ACCEPTED, commit, force=True)
 
-    def _no_branch(self, branches: list[str]) -> FetchFailed:
-        wanted = self.remote.branch
+    def _no_such(self, wanted: str, refs: Iterable[str]) -> FetchFailed:
+        branches = [name.removeprefix("refs/heads/") for name in refs if name.startswith("refs/heads/")]
         if not branches:
             return FetchFailed(f"{self.remote.shown} is empty: it has no branch", "push a first commit")
         close = nearest_of(wanted, branches)

@@ -12,28 +12,41 @@ from agent.source.library import home, library
 from agent.source.remote import Remote, private_file, without_login
 
 FETCHED = "refs/gitops-agent/fetched"
+BRANCHES = "refs/gitops-agent/branches"
+REFS = ("refs/heads/", "refs/tags/")
 
 
-def remote_heads(remote: Remote, repository: str) -> dict[str, str]:
-    """Ask for the remote's branches (name -> commit); downloads nothing else. Raises FetchFailed."""
+def remote_refs(remote: Remote, repository: str) -> dict[str, str]:
+    """Ask for the remote's branches and tags, by full name; downloads nothing else. Raises FetchFailed.
+
+    The commit that a tag with a message stands for has the tag's name and `^{}`.
+    """
 
     def ask(connection: Any, callbacks: Any) -> dict[str, str]:  # noqa: ANN401  (pygit2)
         asked = connection.list_heads if hasattr(connection, "list_heads") else connection.ls_remotes
         found = asked(callbacks=callbacks, proxy=_proxy(remote))
-        return {name: commit for name, commit in map(_head, found) if name.startswith("refs/heads/")}
+        return {name: commit for name, commit in map(_head, found) if name.startswith(REFS)}
 
     return dict(_with_remote(remote, repository, ask, remote.connect_timeout_seconds))
 
 
-def download(remote: Remote, repository: str) -> str:
-    """Fetch the branch into a ref of its own that nothing relies on; its commit. Raises FetchFailed."""
+def download(remote: Remote, repository: str, ref: str) -> str:
+    """Fetch a ref into one of our own that nothing relies on; its commit. Raises FetchFailed."""
 
     def fetch(connection: Any, callbacks: Any) -> str:  # noqa: ANN401
-        refspec = f"+refs/heads/{remote.branch}:{FETCHED}"
-        connection.fetch([refspec], callbacks=callbacks, proxy=_proxy(remote))
+        connection.fetch([f"+{ref}:{FETCHED}"], callbacks=callbacks, proxy=_proxy(remote))
         return str(library(repository).Repository(repository).references[FETCHED].peel().id)
 
     return str(_with_remote(remote, repository, fetch, remote.transfer_timeout_seconds))
+
+
+def download_branches(remote: Remote, repository: str) -> None:
+    """Fetch every branch, since one of them may contain a commit that is wanted. Raises FetchFailed."""
+
+    def fetch(connection: Any, callbacks: Any) -> None:  # noqa: ANN401
+        connection.fetch([f"+refs/heads/*:{BRANCHES}/*"], callbacks=callbacks, proxy=_proxy(remote))
+
+    _with_remote(remote, repository, fetch, remote.transfer_timeout_seconds)
 
 
 def _proxy(remote: Remote) -> bool | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.errors import RevisionRejected
+from agent.errors import FetchFailed, RevisionRejected
 from agent.source import Source
 from tests.hosts.git import (
     GitRepository,
@@ -173,3 +173,34 @@ def test_whoever_fetches_for_a_pass_that_was_killed_ends_too(
             return
     os.killpg(child.pid, signal.SIGKILL)
     raise AssertionError("the child that downloads outlived its pass")
+
+
+# What a person asks for by name
+
+
+def test_a_branch_a_tag_and_a_commit_are_found_by_name(
+    http: HttpServer, repository: GitRepository, source: MakeSource
+) -> None:
+    first, second = repository.head(), repository.commit({"fleet.yaml": "format: 1\nvars: {}\n"})
+    git = ["git", f"--git-dir={repository.bare}", "-c", "user.name=Operations", "-c", "user.email=ops@example.com"]
+    for command in (["tag", "light", first], ["tag", "-a", "-m", "1.0", "v1.0", first], ["branch", "next", first]):
+        subprocess.run([*git, *command], check=True)
+    assert source(http.url()).at("light").commit == first
+    assert source(http.url()).at("v1.0").commit == first
+    assert source(http.url()).at("next").commit == first
+    assert source(http.url()).at("main").commit == second
+    assert source(http.url()).at(first).commit == first
+    assert source(http.url()).at(second[:8]).commit == second
+
+
+def test_a_name_that_is_not_there(http: HttpServer, source: MakeSource) -> None:
+    with pytest.raises(FetchFailed, match=r"has no branch mian; it has main; did you mean main\?"):
+        source(http.url()).at("mian")
+    with pytest.raises(FetchFailed, match="there is no commit 0123456789"):
+        source(http.url()).at("0123456789")
+
+
+def test_the_branch_of_the_settings_is_no_tag(http: HttpServer, repository: GitRepository, source: MakeSource) -> None:
+    subprocess.run(["git", f"--git-dir={repository.bare}", "tag", "v1.0"], check=True)
+    with pytest.raises(FetchFailed, match=r"has no branch v1\.0"):
+        source(http.url(), branch="v1.0").fetch(None)
