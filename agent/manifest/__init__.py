@@ -15,7 +15,6 @@ from agent.manifest.bounds import Bounds
 from agent.manifest.lookup import Scope
 from agent.manifest.structure import (
     MEMBER_KEYS,
-    ROLE_KEYS,
     Fleet,
     Group,
     RoleUse,
@@ -189,33 +188,3 @@ def _resources(block: Block, scope: Scope) -> Iterator[Declaration]:
     resources = block.get("resources") or Items("", 0)
     for index, item in enumerate(resources):
         yield Declaration(item, resources.place(index), scope)
-
-
-def check_documents(tree: Tree) -> list[str]:
-    """Check the keys of every document, also of those no host uses; return the hosts that the repository names.
-
-    Raises ManifestInvalid with every problem.
-    """
-    stems = [(f"hosts/{_stem(name)}", MEMBER_KEYS) for name in tree.names("hosts")]
-    stems += [(f"groups/{_stem(name)}", MEMBER_KEYS) for name in tree.names("groups")]
-    stems += [(f"roles/{name}/role", ROLE_KEYS) for name in tree.names("roles")]
-    checks: list[Callable[[], object]] = [partial(load, tree, stem, keys) for stem, keys in stems]
-    checks.append(partial(_check_groups, tree))
-    gather(lambda check: check(), checks)
-    groups = read_fleet(tree).groups
-    named = [pattern for group in groups for pattern in group.hosts if not set(pattern) & set("*?[")]
-    return sorted({*(_stem(name) for name in tree.names("hosts")), *named})
-
-
-def _check_groups(tree: Tree) -> None:
-    known = {group.name for group in read_fleet(tree).groups}
-    gather(lambda file: _known_group(file, known), tree.names("groups"))
-
-
-def _known_group(file: str, known: set[str]) -> None:
-    if _stem(file) not in known:
-        raise problem(Place(f"groups/{file}"), f'fleet.yaml has no group "{_stem(file)}"{nearest(_stem(file), known)}')
-
-
-def _stem(name: str) -> str:
-    return name.rpartition(".")[0] if name.endswith((".yaml", ".yml", ".json")) else name

@@ -78,7 +78,7 @@ CASES: dict[str, tuple[Files, str]] = {
     "unknown reference": (
         host(MOTD, "unit: web.service\n    reload_on: [file:/etc/mtd]"),
         (
-            "hosts/web-01.yaml:4: `reload_on` of unit:web.service names file:/etc/mtd, which this host does not have; "
+            "hosts/web-01.yaml:5: `reload_on` of unit:web.service names file:/etc/mtd, which this host does not have; "
             "did you mean file:/etc/motd?"
         ),
     ),
