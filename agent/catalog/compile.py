@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from agent.catalog import Catalog, Node
 from agent.catalog.graph import Edges, connect
-from agent.catalog.typed import Typed, typed_resources
+from agent.catalog.typed import MAX_RESOURCES, Typed, typed_resources
 from agent.errors import ManifestInvalid, Place, Problem
 from agent.manifest import Manifest
 from agent.manifest.bounds import Bounds, OverTime
 from agent.manifest.structure import problem
 
-MAX_RESOURCES = 100_000
 ORDER_SECONDS = 60.0
 
 

@@ -17,6 +17,7 @@ from modules.api import Resource
 from modules.fields import FieldType, describe
 from modules.registry import KIND_NAMES, kind_named
 
+MAX_RESOURCES = 100_000  # of one host
 EDGES = ("requires", "after")
 META = {*EDGES, "when", "for_each"}
 
@@ -101,6 +102,8 @@ def _unknown_field(kind: type[Resource], label: str, key: str) -> str:
 
 def _items(reader: _Reader) -> Sequence[Any]:
     given, place = reader.render("for_each"), reader.block.place("for_each")
+    if isinstance(given, (list, dict)) and len(given) > MAX_RESOURCES:
+        raise problem(place, f"`for_each` over {len(given):,} items, more than the {MAX_RESOURCES:,} resources allowed")
     if isinstance(given, list):
         return given
     if isinstance(given, dict):
