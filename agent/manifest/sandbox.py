@@ -11,7 +11,7 @@ from jinja2 import FunctionLoader, StrictUndefined, Undefined
 from jinja2.filters import do_round
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from agent.errors import nearest
+from agent.errors import nearest_of
 
 MAX_BITS = 1 << 14  # of a whole number; computing with longer ones cannot be interrupted
 _OF_MAPPINGS = ("get", "items", "keys", "values")
@@ -54,9 +54,9 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
     def _unknown(self, obj: Mapping[str, Any], name: str) -> Undefined:
         label = f"{obj.label}." if hasattr(obj, "label") else ""
-        return self.undefined(
-            hint=f"{label}{name} is not defined{nearest(f'{label}{name}', [f'{label}{key}' for key in obj])}"
-        )
+        close = nearest_of(name, obj)
+        hint = f"{label}{name} is not defined" + (f"; did you mean {label}{close}?" if close else "")
+        return self.undefined(hint=hint)
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:  # noqa: ANN401
         whole = [abs(side).bit_length() for side in (left, right) if isinstance(side, int)]
