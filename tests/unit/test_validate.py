@@ -105,7 +105,7 @@ def test_what_was_hidden_by_them_comes_next(tmp_path: Path, capsys: pytest.Captu
         'roles/monitoring/role.yaml:3: unknown field "aktive" in a unit; did you mean active?',
         "roles/nginx/templates/nginx.conf.j2:2: vars.workers is not defined",
     ]
-    assert err == "9 problems in 7 files; 4 hosts read, 0 fine\n"
+    assert err == "9 problems in 8 files; 4 hosts read, 0 fine\n"
 
 
 def test_one_host_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
