@@ -16,6 +16,7 @@ from agent.errors import ManifestInvalid, Place, Problem
 MAX_BYTES = 4 << 20
 MAX_DEPTH = 64
 MAX_VALUES = 1_000_000
+MAX_DIGITS = 400  # of a number; a float has at most 309 before its point
 
 
 class Block(dict[str, Any]):
@@ -55,7 +56,7 @@ def parse_document(data: bytes, file: str) -> Block:
         raise _invalid(
             file, 0, f"the document has {size}, more than the 4 MiB allowed; split it, or use a `files/` folder"
         )
-    root, problems = _build(data, file)
+    root, problems = _build(_without_pairs(data) if file.endswith(".json") else data, file)
     if problems:
         raise ManifestInvalid(problems)
     if not isinstance(root, Block):
@@ -63,6 +64,20 @@ def parse_document(data: bytes, file: str) -> Block:
             file, 1, "the document must be a mapping of names to values" if data.strip() else "the file is empty"
         )
     return root
+
+
+_ESCAPE = re.compile(rb"\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|.)", re.DOTALL)
+
+
+def _without_pairs(data: bytes) -> bytes:
+    """Write what JSON escapes as two surrogates in the one way that YAML knows too."""
+
+    def joined(found: re.Match[bytes]) -> bytes:
+        if found[1] is None:
+            return found[0]
+        return b"\\U%08X" % (0x10000 + ((int(found[1], 16) & 0x3FF) << 10) + (int(found[2], 16) & 0x3FF))
+
+    return _ESCAPE.sub(joined, data)
 
 
 def _invalid(file: str, line: int, message: str) -> ManifestInvalid:
@@ -100,6 +115,8 @@ def plain_scalar(text: str) -> Any:  # noqa: ANN401  (any scalar)
     match = _PLAIN.match(text)
     if match is None:
         return text
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"it has {len(text):,} characters")
     if match.lastgroup == "int":
         return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
     if match.lastgroup == "float":
@@ -114,7 +131,8 @@ class _Builder:
         self.file, self.parser = file, parser
         self.problems: list[Problem] = []
         self.values = 0
-        self.anchors: dict[str, tuple[Any, int]] = {}
+        self.deepest = 0
+        self.anchors: dict[str, tuple[Any, int, int]] = {}  # a value, how many it holds, and how deep
 
     def document(self) -> Any:  # noqa: ANN401  (any value)
         root = None
@@ -130,11 +148,9 @@ class _Builder:
     def value(self, event: Any, depth: int) -> Any:  # noqa: ANN401
         line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent):
-            return self._alias(event.anchor, line)
-        before = self.values
-        self._count(1, line)
-        if depth > MAX_DEPTH:
-            raise _invalid(self.file, line, f"nested more than {MAX_DEPTH} deep")
+            return self._alias(event.anchor, line, depth)
+        before, above, self.deepest = self.values, self.deepest, depth
+        self._bound(1, depth, line)
         if event.tag is not None and event.tag not in _CORE_TAGS:
             self._problem(line, f"unknown tag {event.tag}")
         if isinstance(event, yaml.ScalarEvent):
@@ -144,23 +160,27 @@ class _Builder:
         else:
             built = self._mapping(line, depth)
         if event.anchor is not None:
-            self.anchors[event.anchor] = (built, self.values - before)
+            self.anchors[event.anchor] = (built, self.values - before, self.deepest - depth)
+        self.deepest = max(above, self.deepest)
         return built
 
     def _problem(self, line: int, message: str) -> None:
         self.problems.append(Problem(Place(self.file, line), message))
 
-    def _count(self, values: int, line: int) -> None:
+    def _bound(self, values: int, depth: int, line: int) -> None:
+        self.deepest = max(self.deepest, depth)
+        if depth > MAX_DEPTH:
+            raise _invalid(self.file, line, f"nested more than {MAX_DEPTH} deep")
         self.values += values
         if self.values > MAX_VALUES:
             raise _invalid(self.file, line, f"more than {MAX_VALUES:,} values once aliases are expanded")
 
-    def _alias(self, anchor: str | None, line: int) -> Any:  # noqa: ANN401
+    def _alias(self, anchor: str | None, line: int, depth: int) -> Any:  # noqa: ANN401
         if anchor is None or anchor not in self.anchors:
             self._problem(line, f"the alias *{anchor} has no anchor before it, or stands inside its own")
             return None
-        built, size = self.anchors[anchor]
-        self._count(size, line)
+        built, size, height = self.anchors[anchor]
+        self._bound(size, depth + height, line)
         return built
 
     def _scalar(self, event: Any, line: int) -> Any:  # noqa: ANN401
@@ -186,10 +206,11 @@ class _Builder:
             at = event.start_mark.line + 1
             key = self.value(event, depth + 1)
             value = self.value(self.parser.get_event(), depth + 1)
-            if key == "<<" and event.implicit[0]:
+            if key == "<<" and isinstance(event, yaml.ScalarEvent) and event.implicit[0]:
                 merged.append(value)
             elif not isinstance(key, str):
-                self._problem(at, f"the key {getattr(event, 'value', key)!r} must be text; put it in quotes")
+                written = f" {event.value!r}" if isinstance(event, yaml.ScalarEvent) else ""
+                self._problem(at, f"the key{written} must be text; put it in quotes")
             elif key in block:
                 self._problem(at, f"the key {key!r} stands twice; the first is on line {block.lines[key]}")
             else:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeVar
 
+MAX_SHOWN = 100  # problems in one message
+MAX_COMPARED = 200  # characters of a wrong name
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -61,7 +64,7 @@ class RevisionRejected(RevisionError):
     retry = Retry.NEW_REVISION
 
 
-class TreeError(AgentError):
+class TreeError(RevisionError):
     """A path of the repository cannot be read: missing, too large, or a link that leads out of it."""
 
     retry = Retry.NEW_REVISION
@@ -98,7 +101,10 @@ class ManifestInvalid(RevisionError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(dict.fromkeys(sorted(problems)))
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        shown = [str(problem) for problem in self.problems[:MAX_SHOWN]]
+        if len(self.problems) > MAX_SHOWN:
+            shown.append(f"and {len(self.problems) - MAX_SHOWN:,} more; agentctl validate lists them")
+        super().__init__("\n".join(shown))
 
 
 def gather(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
@@ -113,3 +119,16 @@ def gather(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Re
     if problems:
         raise ManifestInvalid(problems)
     return results
+
+
+def nearest(name: str, known: Iterable[object]) -> str:
+    """`; did you mean X?` for the nearest known name, or nothing."""
+    close = nearest_of(name, known)
+    return f"; did you mean {close}?" if close else ""
+
+
+def nearest_of(name: str, known: Iterable[object]) -> str:
+    """The known name that is nearest to one that is not known, or nothing."""
+    import difflib  # a run that meets no wrong name does without
+
+    return next(iter(difflib.get_close_matches(name[:MAX_COMPARED], [str(item) for item in known], n=1)), "")

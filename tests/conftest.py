@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 GUARDED = ("unit", "contract")
 PROCESSES: Mapping[str, str] = {  # test file -> why all of it may start processes
@@ -45,6 +46,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the marks known, and Git deaf to whoever runs the tests."""
     config.addinivalue_line("markers", "processes(reason): a unit test that must start a process, and why")
     os.environ |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    os.environ.setdefault(
+        "HYPOTHESIS_STORAGE_DIRECTORY", os.path.join(tempfile.gettempdir(), f"hypothesis-{os.getuid()}")
+    )
+    settings.register_profile("laws", deadline=None)  # a busy machine is no reason to fail
+    settings.load_profile("laws")
 
 
 # Skips

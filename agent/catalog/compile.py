@@ -2,30 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from agent.catalog import Catalog, Node
-from agent.catalog.graph import connect
-from agent.catalog.typed import typed_resources
-from agent.errors import Place, gather
+from agent.catalog.graph import Edges, connect
+from agent.catalog.typed import MAX_RESOURCES, Typed, typed_resources
+from agent.errors import ManifestInvalid, Place, Problem
 from agent.manifest import Manifest
+from agent.manifest.bounds import Bounds, OverTime
 from agent.manifest.structure import problem
 
-MAX_RESOURCES = 100_000
+ORDER_SECONDS = 60.0
 
 
 def compile_catalog(manifest: Manifest) -> Catalog:
     """Type, check and order what a manifest declares. Raises ManifestInvalid with every problem."""
-    found = gather(lambda declaration: typed_resources(declaration, manifest.names), manifest.declarations)
-    resources = [typed for several in found for typed in several]
-    if not resources:
+    resources, problems = _typed(manifest)
+    if not resources and not problems:
         # An empty result would remove all that is owned; it is far more often a slip than a wish.
         place = Place(f"hosts/{manifest.host}.yaml")
         raise problem(place, f'host "{manifest.host}" has no resources at all; an empty desired state is refused')
     if len(resources) > MAX_RESOURCES:
         place = manifest.declarations[0].place
         raise problem(place, f"{len(resources):,} resources for one host, more than the {MAX_RESOURCES:,} allowed")
+    edges = _connected(resources, problems, manifest)
+    if problems:
+        raise ManifestInvalid(problems)
     by_id = {typed.resource.id: typed for typed in resources}
     nodes = (
-        Node(by_id[name].resource, by_id[name].place, edges.requires, edges.after, edges.refresh or None)
-        for name, edges in connect(resources).items()
+        Node(by_id[name].resource, by_id[name].place, found.requires, found.after, found.refresh or None)
+        for name, found in edges.items()
     )
     return Catalog(manifest.host, tuple(nodes))
+
+
+def _typed(manifest: Manifest) -> tuple[list[Typed], list[Problem]]:
+    """Every resource that can be typed, and what is wrong with the others."""
+    resources: list[Typed] = []
+    problems: list[Problem] = []
+    for declaration in manifest.declarations:
+        try:
+            resources += typed_resources(declaration, manifest.names)
+        except ManifestInvalid as error:
+            problems += error.problems
+    return resources, problems
+
+
+def _connected(resources: Sequence[Typed], problems: list[Problem], manifest: Manifest) -> Mapping[str, Edges]:
+    """The edges, in order; what is wrong with them is added to the problems."""
+    try:
+        with Bounds(value_seconds=ORDER_SECONDS).one_value():
+            return connect(resources, complete=not problems)
+    except ManifestInvalid as error:
+        problems += error.problems
+    except (OverTime, MemoryError):
+        place = manifest.declarations[0].place
+        problems.append(Problem(place, "the dependencies of this host are too many; name fewer by globs"))
+    return {}

@@ -5,12 +5,11 @@ from __future__ import annotations
 import fnmatch
 import heapq
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.catalog.typed import Typed
-from agent.errors import ManifestInvalid, Problem, gather
-from agent.manifest.render import nearest
+from agent.errors import ManifestInvalid, Problem, nearest
 from agent.manifest.structure import problem
 
 
@@ -23,71 +22,77 @@ class Edges:
     refresh: Mapping[str, tuple[str, ...]]  # action -> whose change asks for it
 
 
-def connect(resources: Sequence[Typed]) -> dict[str, Edges]:
-    """Resolve every edge, in an order that satisfies them all. Raises ManifestInvalid: unknown ids, duplicates, cycles."""
-    by_id = _unique(resources)
-    _one_owner_each(resources)
-    explicit = dict(gather(lambda typed: (typed.resource.id, _explicit(typed, by_id)), resources))
+def connect(resources: Sequence[Typed], *, complete: bool = True) -> dict[str, Edges]:
+    """Resolve every edge, in an order that satisfies them all. Raises ManifestInvalid: unknown ids, duplicates, cycles.
+
+    Where some declarations could not be typed (not `complete`), an id that is not there may be one of theirs.
+    """
+    by_id: dict[str, Typed] = {}
+    for typed in resources:
+        by_id.setdefault(typed.resource.id, typed)
+    problems = [*_declared_twice(resources, by_id), *_of_several_owners(resources)]
+    explicit: dict[str, Edges] = {}
+    for typed in by_id.values():
+        explicit[typed.resource.id], unknown = _explicit(typed, by_id)
+        problems += unknown if complete else ()
+    if problems:
+        raise ManifestInvalid(problems)
     _order(by_id, {name: {*edges.requires, *edges.after} for name, edges in explicit.items()})
     edges = _with_implicit(resources, explicit)
     order = _order(by_id, {name: {*found.requires, *found.after} for name, found in edges.items()})
     return {name: edges[name] for name in order}
 
 
-def _unique(resources: Sequence[Typed]) -> dict[str, Typed]:
-    by_id: dict[str, Typed] = {}
-    problems = []
+def _declared_twice(resources: Sequence[Typed], by_id: Mapping[str, Typed]) -> Iterator[Problem]:
     for typed in resources:
-        first = by_id.setdefault(typed.resource.id, typed)
+        first = by_id[typed.resource.id]
         if first is not typed:
-            problems.append(
-                Problem(typed.place, f"{typed.resource.id} is declared twice; the first is at {first.place}")
-            )
-    if problems:
-        raise ManifestInvalid(problems)
-    return by_id
+            yield Problem(typed.place, f"{typed.resource.id} is declared twice; the first is at {first.place}")
 
 
-def _one_owner_each(resources: Sequence[Typed]) -> None:
+def _of_several_owners(resources: Sequence[Typed]) -> Iterator[Problem]:
     """Refuse two resources for one thing, such as a file and a directory at one path."""
     owners: dict[str, Typed] = {}
-    problems = []
     for typed in resources:
         for key in typed.resource.provides():
-            if key.startswith("in:"):
-                continue
-            first = owners.setdefault(key, typed)
-            if first is not typed:
+            first = typed if key.startswith("in:") else owners.setdefault(key, typed)
+            if first.resource.id != typed.resource.id:
                 message = f"{typed.resource.id} and {first.resource.id} (at {first.place}) are the same thing; keep one"
-                problems.append(Problem(typed.place, message))
-    if problems:
-        raise ManifestInvalid(problems)
+                yield Problem(typed.place, message)
 
 
-def _explicit(typed: Typed, by_id: Mapping[str, Typed]) -> Edges:
+def _explicit(typed: Typed, by_id: Mapping[str, Typed]) -> tuple[Edges, list[Problem]]:
+    """What is said outright, and the ids in it that no resource has."""
+    unknown: list[Problem] = []
+
+    def match(key: str, patterns: Iterable[str]) -> tuple[str, ...]:
+        found, strange = _match(typed.resource.id, patterns, by_id)
+        for name in strange:
+            message = f"`{key}` of {typed.resource.id} names {name}, which this host does not have"
+            unknown.append(Problem(typed.place_of(key), message + nearest(name, by_id)))
+        return found
+
     refresh = {
-        action: tuple(_match(typed, action + "_on", patterns, by_id))
-        for action, patterns in typed.resource.refresh_on().items()
-        if patterns
+        action: match(f"{action}_on", patterns) for action, patterns in typed.resource.refresh_on().items() if patterns
     }
     wanted = [item for ids in refresh.values() for item in ids]
-    after = dict.fromkeys([*_match(typed, "after", typed.after, by_id), *wanted])
-    return Edges(tuple(_match(typed, "requires", typed.requires, by_id)), tuple(after), refresh)
+    after = tuple(dict.fromkeys([*match("after", typed.after), *wanted]))
+    return Edges(match("requires", typed.requires), after, refresh), unknown
 
 
-def _match(typed: Typed, key: str, patterns: Iterable[str], by_id: Mapping[str, Typed]) -> list[str]:
-    """Resolve ids and globs. A glob may match nothing; an id that is not there is a problem."""
+def _match(own: str, patterns: Iterable[str], by_id: Mapping[str, Typed]) -> tuple[tuple[str, ...], list[str]]:
+    """Resolve ids and globs; and the ids that are not there. A glob may match nothing."""
     found: dict[str, None] = {}
+    unknown = []
     for pattern in patterns:
         if set(pattern) & set("*?["):
             found |= dict.fromkeys(name for name in by_id if fnmatch.fnmatchcase(name, pattern))
         elif pattern in by_id:
             found[pattern] = None
         else:
-            message = f"`{key}` of {typed.resource.id} names {pattern}, which this host does not have"
-            raise problem(typed.place, message + nearest(pattern, by_id))
-    found.pop(typed.resource.id, None)
-    return list(found)
+            unknown.append(pattern)
+    found.pop(own, None)
+    return tuple(found), unknown
 
 
 def _with_implicit(resources: Sequence[Typed], explicit: Mapping[str, Edges]) -> dict[str, Edges]:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from agent.documents import Block, Items
-from agent.errors import ManifestInvalid, Place, Problem, gather
+from agent.errors import ManifestInvalid, Place, Problem, gather, nearest
 from agent.manifest import Declaration
 from agent.manifest.lookup import Lookup
-from agent.manifest.render import nearest
 from agent.manifest.structure import problem
 from modules.api import Resource
 from modules.fields import FieldType, describe
 from modules.registry import KIND_NAMES, kind_named
 
+MAX_RESOURCES = 100_000  # of one host
 EDGES = ("requires", "after")
 META = {*EDGES, "when", "for_each"}
 
@@ -30,6 +30,11 @@ class Typed:
     place: Place
     requires: tuple[str, ...]
     after: tuple[str, ...]
+    block: Block
+
+    def place_of(self, key: str) -> Place:
+        """Where one of its fields is written."""
+        return self.block.place(key)
 
 
 @cache
@@ -59,14 +64,7 @@ class _Reader:
 
 def typed_resources(declaration: Declaration, names: Mapping[str, Any]) -> list[Typed]:
     """Type one declaration: none when its condition fails, several when it repeats. Raises ManifestInvalid."""
-    block, place = declaration.block, declaration.place
-    if not isinstance(block, Block) or not block:
-        raise problem(place, f"a resource is a mapping such as `file: /etc/motd`, not {describe(block)}")
-    name = next(iter(block))
-    if name not in KIND_NAMES:
-        known = ", ".join(KIND_NAMES)
-        raise problem(place, f'unknown kind "{name}"{nearest(name, KIND_NAMES)}; the first key is one of {known}')
-    kind = kind_named(name)
+    block, kind = _kind(declaration.block, declaration.place)
     reader = _Reader(declaration, block, names)
     if "for_each" not in block:
         return _one(kind, reader)
@@ -74,8 +72,38 @@ def typed_resources(declaration: Declaration, names: Mapping[str, Any]) -> list[
     return [typed for found in repeated for typed in found]
 
 
+def name_problems(declared: Iterable[tuple[object, Place]]) -> Iterator[Problem]:
+    """Find the unknown kinds and fields of resources as written, also of those that no host has."""
+    for item, place in declared:
+        try:
+            block, kind = _kind(item, place)
+        except ManifestInvalid as error:
+            yield from error.problems
+            continue
+        for key in _field_keys(kind, block):
+            if key not in field_types(kind):
+                yield Problem(block.place(key), _unknown_field(kind, f"a {kind.kind}", key))
+
+
+def _kind(item: object, place: Place) -> tuple[Block, type[Resource]]:
+    if not isinstance(item, Block) or not item:
+        raise problem(place, f"a resource is a mapping such as `file: /etc/motd`, not {describe(item)}")
+    name = next(iter(item))
+    if name not in KIND_NAMES:
+        known = ", ".join(KIND_NAMES)
+        raise problem(place, f'unknown kind "{name}"{nearest(name, KIND_NAMES)}; the first key is one of {known}')
+    return item, kind_named(name)
+
+
+def _unknown_field(kind: type[Resource], label: str, key: str) -> str:
+    known = [*(name for name in field_types(kind) if name != kind.identity_field), *sorted(META)]
+    return f'unknown field "{key}" in {label}{nearest(key, known) or "; it takes " + ", ".join(known)}'
+
+
 def _items(reader: _Reader) -> Sequence[Any]:
     given, place = reader.render("for_each"), reader.block.place("for_each")
+    if isinstance(given, (list, dict)) and len(given) > MAX_RESOURCES:
+        raise problem(place, f"`for_each` over {len(given):,} items, more than the {MAX_RESOURCES:,} resources allowed")
     if isinstance(given, list):
         return given
     if isinstance(given, dict):
@@ -97,7 +125,7 @@ def _one(kind: type[Resource], reader: _Reader) -> list[Typed]:
     problems = [Problem(reader.declaration.place, f"{label}: {text}") for text in resource.problems()]
     if problems:
         raise ManifestInvalid(problems)
-    return [Typed(resource, reader.declaration.place, edges["requires"], edges["after"])]
+    return [Typed(resource, reader.declaration.place, edges["requires"], edges["after"], block)]
 
 
 def _field_keys(kind: type[Resource], block: Block) -> Iterator[str]:
@@ -115,9 +143,7 @@ def _identity(kind: type[Resource], reader: _Reader) -> object:
 def _field(kind: type[Resource], label: str, key: str, reader: _Reader) -> tuple[str, object]:
     place, types = reader.block.place(key), field_types(kind)
     if key not in types or key == kind.identity_field:
-        known = [*(name for name in types if name != kind.identity_field), *sorted(META)]
-        close = nearest(key, known)
-        raise problem(place, f'unknown field "{key}" in {label}{close or "; it takes " + ", ".join(known)}')
+        raise problem(place, _unknown_field(kind, label, key))
     value = reader.render(key)
     if value is None:
         raise problem(place, f'"{key}" of {label} is empty; leave it out to leave it unmanaged')

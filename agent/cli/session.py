@@ -99,8 +99,7 @@ class Session:
         if self.site.working_tree:
             tree = WorkingTree(self.site.remote.url)
             return Desired(self.compiled(tree), tree)
-        revision = self.source.fetch(self.store.recall("in_force") or None)
-        revision = self.source.revision(ref) if ref else revision
+        revision = self.source.at(ref) if ref else self.source.fetch(self.store.recall("in_force") or None)
         return Desired(self.compiled(revision), revision)
 
 

@@ -24,26 +24,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check, and print each problem with its place."""
-    from agent.manifest import check_documents
+    from agent.catalog.typed import name_problems
+    from agent.manifest.repository import hosts_of, problems_of, resources_of
 
     directory = os.path.abspath(options.directory)
     if not os.path.isdir(directory):
         raise ConfigInvalid(f"{directory} is not a directory", "give the checkout of the repository")
     tree = WorkingTree(directory)
-    problems: set[Problem] = set()
-    hosts = [options.host] if options.host else []
-    try:
-        hosts = hosts or check_documents(tree)
-    except ManifestInvalid as error:
-        problems.update(error.problems)
-        hosts = hosts or sorted({name.rpartition(".")[0] for name in tree.names("hosts")})
+    named, made_up = ([options.host], {}) if options.host else hosts_of(tree)
+    hosts = [*named, *made_up]
     found = []
     with Progress() as progress:
         for number, host in enumerate(hosts, 1):
             progress.say(f"reading {number:,} of {len(hosts):,}: {host}")
             found.append(_check_host(tree, host))
-    problems.update(problem for of_one_host in found for problem in of_one_host)
-    return _conclude(sorted(problems), len(hosts), found.count([]))
+    problems = {*problems_of(tree), *(problem for of_one_host in found for problem in of_one_host)}
+    told = {problem.place for problem in problems}  # a resource that some host uses is told about in its own words
+    problems |= {problem for problem in name_problems(resources_of(tree)) if problem.place not in told}
+    read = f"{several(len(found), 'host')} read, {found.count([])} fine"
+    read += "".join(f"; {host} stands for the hosts of group {group}" for host, group in made_up.items())
+    return _conclude(sorted(problems), read)
 
 
 def _check_host(tree: WorkingTree, host: str) -> list[Problem]:
@@ -58,10 +58,9 @@ def _check_host(tree: WorkingTree, host: str) -> list[Problem]:
     return []
 
 
-def _conclude(problems: list[Problem], hosts: int, fine: int) -> int:
-    read = f"{several(hosts, 'host')} read, {fine} fine"
+def _conclude(problems: list[Problem], read: str) -> int:
     if not problems:
-        if not hosts:
+        if read.startswith("0"):
             raise AgentError("the repository names no host", "add hosts/NAME.yaml, or a group with host names")
         print(paint(read, "green"))
         return 0

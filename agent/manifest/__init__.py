@@ -9,13 +9,12 @@ from functools import partial
 from typing import Any
 
 from agent.documents import Block, Items
-from agent.errors import ManifestInvalid, Place, gather
+from agent.errors import ManifestInvalid, Place, gather, nearest
 from agent.facts import Facts
+from agent.manifest.bounds import Bounds
 from agent.manifest.lookup import Scope
-from agent.manifest.render import nearest
 from agent.manifest.structure import (
     MEMBER_KEYS,
-    ROLE_KEYS,
     Fleet,
     Group,
     RoleUse,
@@ -99,7 +98,8 @@ def read_manifest(tree: Tree, host: str, facts: Facts) -> Manifest:
     recording = Recording(tree)
     fleet = read_fleet(recording)
     conditions: Mapping[str, Any] = {"facts": facts, "host": host}
-    scope = Scope(recording, [""])
+    bounds = Bounds()
+    scope = Scope(recording, [""], bounds)
     groups = _groups_of(fleet, host, partial(_holds, scope, conditions))
     own = load(recording, f"hosts/{host}", MEMBER_KEYS)
     if own is None and not groups:
@@ -117,7 +117,7 @@ def read_manifest(tree: Tree, host: str, facts: Facts) -> Manifest:
         roles=tuple(roles),
         layers=layers,
         names=names,
-        declarations=tuple(_declarations(recording, members, roles)),
+        declarations=tuple(_declarations(partial(Scope, recording, bounds=bounds), members, roles)),
         inputs=recording.inputs,
     )
 
@@ -169,15 +169,17 @@ def _names(layers: Sequence[Layer], scope: Scope, conditions: Mapping[str, Any])
     return names
 
 
-def _declarations(tree: Tree, members: Sequence[_Member], roles: Mapping[str, Block]) -> Iterator[Declaration]:
+def _declarations(
+    scope_of: Callable[[Sequence[str]], Scope], members: Sequence[_Member], roles: Mapping[str, Block]
+) -> Iterator[Declaration]:
     """List the resources of each group and then of the host, each after those of the roles it brings in first."""
-    root_scope = Scope(tree, ["", *(f"roles/{name}/" for name in roles)])
+    root_scope = scope_of(["", *(f"roles/{name}/" for name in roles)])
     done: set[str] = set()
     for member in members:
         for use in member.uses:
             if use.name in roles and use.name not in done:
                 done.add(use.name)
-                yield from _resources(roles[use.name], Scope(tree, [f"roles/{use.name}/", ""]))
+                yield from _resources(roles[use.name], scope_of([f"roles/{use.name}/", ""]))
         if member.block is not None:
             yield from _resources(member.block, root_scope)
 
@@ -186,33 +188,3 @@ def _resources(block: Block, scope: Scope) -> Iterator[Declaration]:
     resources = block.get("resources") or Items("", 0)
     for index, item in enumerate(resources):
         yield Declaration(item, resources.place(index), scope)
-
-
-def check_documents(tree: Tree) -> list[str]:
-    """Check the keys of every document, also of those no host uses; return the hosts that the repository names.
-
-    Raises ManifestInvalid with every problem.
-    """
-    stems = [(f"hosts/{_stem(name)}", MEMBER_KEYS) for name in tree.names("hosts")]
-    stems += [(f"groups/{_stem(name)}", MEMBER_KEYS) for name in tree.names("groups")]
-    stems += [(f"roles/{name}/role", ROLE_KEYS) for name in tree.names("roles")]
-    checks: list[Callable[[], object]] = [partial(load, tree, stem, keys) for stem, keys in stems]
-    checks.append(partial(_check_groups, tree))
-    gather(lambda check: check(), checks)
-    groups = read_fleet(tree).groups
-    named = [pattern for group in groups for pattern in group.hosts if not set(pattern) & set("*?[")]
-    return sorted({*(_stem(name) for name in tree.names("hosts")), *named})
-
-
-def _check_groups(tree: Tree) -> None:
-    known = {group.name for group in read_fleet(tree).groups}
-    gather(lambda file: _known_group(file, known), tree.names("groups"))
-
-
-def _known_group(file: str, known: set[str]) -> None:
-    if _stem(file) not in known:
-        raise problem(Place(f"groups/{file}"), f'fleet.yaml has no group "{_stem(file)}"{nearest(_stem(file), known)}')
-
-
-def _stem(name: str) -> str:
-    return name.rpartition(".")[0] if name.endswith((".yaml", ".yml", ".json")) else name

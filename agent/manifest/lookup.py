@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 
-from agent.errors import Place, TreeError
-from agent.manifest.render import Names, Renderer, nearest
+from agent.errors import Place, TreeError, nearest
+from agent.manifest.bounds import Bounds
+from agent.manifest.render import Names, Renderer
 from agent.source import Tree
 from modules.api import Content
 
@@ -24,9 +25,9 @@ class Scope:
     A role finds its own first, then those at the root; a host or group those at the root, then those of its roles.
     """
 
-    def __init__(self, tree: Tree, folders: Sequence[str]) -> None:
+    def __init__(self, tree: Tree, folders: Sequence[str], bounds: Bounds) -> None:
         self._tree, self._folders = tree, folders
-        self.renderer = Renderer(lambda name: self._template_text(name)[0])
+        self.renderer = Renderer(self._template_text, bounds)
 
     def lookup(self, names: Names) -> Lookup:
         """Bind the names that templates see."""
@@ -56,9 +57,11 @@ class Scope:
         return Content(hashlib.sha256(data).hexdigest(), len(data), blob=entry.id)
 
     def _template_text(self, name: str) -> tuple[str, str]:
-        path = self._find(name, "templates")
         try:
+            path = self._find(name, "templates")
             return self._tree.read(path).decode(), path
+        except TreeError as error:
+            raise ValueError(str(error)) from error
         except UnicodeDecodeError as error:
             raise ValueError(f"names {path}, which is not UTF-8 text and so no template; use `source`") from error
 
@@ -84,10 +87,7 @@ class Lookup:
 
     def template(self, name: str) -> Content:
         """The rendered content of a template. Raises ValueError, or ManifestInvalid with places in the template."""
-        try:
-            text, path = self._template(name)
-        except TreeError as error:
-            raise ValueError(str(error)) from error
+        text, path = self._template(name)
         return content_of(self._renderer.template(text, self._names, Place(path).file).encode())
 
     def text(self, text: str) -> Content:

@@ -7,33 +7,23 @@ Jinja in it becomes text. Unlike Jinja's own native environment this never guess
 
 from __future__ import annotations
 
-import base64
-import difflib
-import json
 import re
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jinja2 import FunctionLoader, StrictUndefined, Template, TemplateError, TemplateSyntaxError, Undefined, nodes
+from jinja2 import Template, TemplateError, TemplateSyntaxError, nodes
 from jinja2.environment import TemplateExpression
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from agent.documents import Block, Items
-from agent.errors import ManifestInvalid, Place, Problem, gather
+from agent.errors import ManifestInvalid, Place, Problem, gather, nearest_of
+from agent.manifest.bounds import Bounds, OverTime
+from agent.manifest.sandbox import Load, environment, plain
 
-TIME_LIMIT_SECONDS = 2.0
 MAX_RENDERED = 16 << 20  # characters
 _MARKS = ("{{", "{%", "{#")
+_WRONG = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError, MemoryError)
 
 Names = Mapping[str, Any]
-
-
-class OverTime(Exception):
-    """An expression or template ran longer than it may."""
 
 
 def has_markup(text: str) -> bool:
@@ -42,21 +32,18 @@ def has_markup(text: str) -> bool:
 
 
 class Renderer:
-    """Renders values and templates; `load` gives the text of an included template by name."""
+    """Renders values and templates; `load` gives the text and the path of an included template by name."""
 
-    def __init__(self, load: Callable[[str], str]) -> None:
-        self._environment = _Sandbox(
-            loader=FunctionLoader(load),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-            auto_reload=False,
-        )
-        self._environment.filters.pop("random")  # a desired state that changes by itself never converges
-        self._environment.globals.pop("lipsum")
-        self._environment.filters |= {"to_json": _to_json, "to_yaml": _to_yaml, "b64encode": _b64encode}
+    def __init__(self, load: Load, bounds: Bounds) -> None:
+        self._load, self._bounds = load, bounds
+        self._environment = environment(self._included)
         self._compiled: dict[str, Template | TemplateExpression] = {}
+        self._paths: set[str] = set()  # of included templates
+
+    def _included(self, name: str) -> tuple[str, str]:
+        text, path = self._load(name)
+        self._paths.add(path)
+        return text, path
 
     def value(self, raw: Any, names: Names, place: Place) -> Any:  # noqa: ANN401  (any value of a document)
         """Render every string in a value. Raises ManifestInvalid with all that is wrong in it."""
@@ -76,23 +63,28 @@ class Renderer:
             raise ManifestInvalid([Problem(place, "`when` takes one expression, such as: facts.os.id == 'debian'")])
         if has_markup(raw):
             raise ManifestInvalid([Problem(place, "`when` is an expression already; write it without {{ }}")])
-        return bool(self._text("{{" + raw + "}}", names, place))
+        try:
+            with self._bounds.one_value():
+                return bool(plain(self._environment.compile_expression(raw, undefined_to_none=False)(**names)))
+        except (TemplateError, OverTime, *_WRONG) as error:
+            raise ManifestInvalid([Problem(place, _explain(error, names))]) from error
 
     def template(self, text: str, names: Names, file: str) -> str:
         """Render a template file; problems are placed in it by line. Raises ManifestInvalid."""
         try:
-            with time_limit():
+            with self._bounds.one_value():
                 return _bounded(self._environment.from_string(text).generate(**names))
         except (TemplateError, OverTime, *_WRONG) as error:
-            raise ManifestInvalid([Problem(Place(file, _line_in_template(error)), _explain(error, names))]) from error
+            place = _place_in_template(error, file, self._paths)
+            raise ManifestInvalid([Problem(place, _explain(error, names))]) from error
 
     def _text(self, text: str, names: Names, place: Place) -> Any:  # noqa: ANN401
         try:
-            with time_limit():
+            with self._bounds.one_value():
                 compiled = self._compiled.get(text) or self._compile(text)
                 if isinstance(compiled, Template):
                     return _bounded(compiled.generate(**names))
-                return plain(compiled(**names))
+                return _within_size(plain(compiled(**names)))
         except (TemplateError, OverTime, *_WRONG) as error:
             raise ManifestInvalid([Problem(place, _explain(error, names))]) from error
 
@@ -112,123 +104,60 @@ class Renderer:
         return self._compiled[text]
 
 
-class _Sandbox(ImmutableSandboxedEnvironment):
-    """Mappings are looked into before their methods are, and nothing builds a huge value in one operation."""
-
-    intercepted_binops = frozenset({"*", "**", "%"})
-
-    def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401
-        if isinstance(obj, Mapping):
-            if attribute in obj:
-                return obj[attribute]
-            found = super().getattr(obj, attribute)
-            return self._unknown(obj, attribute) if isinstance(found, Undefined) else found
-        return super().getattr(obj, attribute)
-
-    def getitem(self, obj: Any, argument: Any) -> Any:  # noqa: ANN401
-        if isinstance(obj, Mapping) and isinstance(argument, str):
-            return obj[argument] if argument in obj else self._unknown(obj, argument)
-        return super().getitem(obj, argument)
-
-    def _unknown(self, obj: Mapping[str, Any], name: str) -> Undefined:
-        label = getattr(obj, "label", "")
-        return self.undefined(hint=f"{label + '.' if label else ''}{name} is not defined{nearest(name, obj)}")
-
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:  # noqa: ANN401
-        if operator == "**" and (abs(left) > 1 << 16 or abs(right) > 64):
-            raise OverflowError("a power this large is not computed")
-        if operator == "*" and not all(isinstance(side, (int, float)) for side in (left, right)):
-            sized, times = (right, left) if isinstance(left, int) else (left, right)
-            if isinstance(times, int) and times * len(sized) > MAX_RENDERED:
-                raise OverflowError("a repetition this long is not made")
-        if operator == "%" and isinstance(left, str) and re.search(r"\d{5}|\*", left):
-            raise OverflowError("a format this wide is not made")
-        return super().call_binop(context, operator, left, right)
-
-
-_WRONG = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError, MemoryError)
-
-
-def nearest(name: str, known: Any) -> str:  # noqa: ANN401  (any iterable of names)
-    """`; did you mean X?` for the nearest known name, or nothing."""
-    close = difflib.get_close_matches(name, [str(item) for item in known], n=1)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
-def plain(value: Any) -> Any:  # noqa: ANN401
-    """Reduce what an expression gave to plain values. Raises TypeError for what is none, UndefinedError likewise."""
-    if isinstance(value, Undefined):
-        return str(value)  # a strict undefined raises here, with its message
-    if value is None or isinstance(value, (str, bool, int, float)):
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    raise TypeError(f"the expression gives a {type(value).__name__}; add a filter such as `| list`")
-
-
-def _to_json(value: Any, indent: int | None = None) -> str:  # noqa: ANN401
-    return json.dumps(plain(value), indent=indent, sort_keys=True, ensure_ascii=False)
-
-
-def _to_yaml(value: Any) -> str:  # noqa: ANN401
-    import yaml
-
-    return yaml.safe_dump(plain(value), default_flow_style=False, allow_unicode=True)
-
-
-def _b64encode(value: str) -> str:
-    return base64.b64encode(value.encode()).decode()
-
-
 def _bounded(chunks: Iterator[str]) -> str:
     parts, size = [], 0
     for chunk in chunks:
         size += len(chunk)
-        if size > MAX_RENDERED:
-            raise OverflowError(f"it renders to more than {MAX_RENDERED >> 20} MiB")
+        _check_size(size)
         parts.append(chunk)
     return "".join(parts)
 
 
-@contextmanager
-def time_limit(seconds: float = TIME_LIMIT_SECONDS) -> Iterator[None]:
-    """Raise OverTime in the main thread when the body runs longer; other threads have the deadline of the pass."""
-    if threading.current_thread() is not threading.main_thread() or signal.getitimer(signal.ITIMER_REAL)[0]:
-        yield  # already inside a limit: a variable rendered for another
-        return
+def _within_size(value: Any) -> Any:  # noqa: ANN401
+    """The value itself. Raises OverflowError when its texts, or its number of values, are more than a template's may be."""
+    size, waiting = 0, [value]
+    while waiting:
+        found = waiting.pop()
+        size += len(found) if isinstance(found, str) else 1
+        _check_size(size)
+        if isinstance(found, (list, dict)):
+            waiting += [*found.values(), *found] if isinstance(found, dict) else found
+    return value
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise OverTime(f"it ran longer than {seconds:g} s; is there a loop that never ends?")
 
-    before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+def _check_size(size: int) -> None:
+    if size > MAX_RENDERED:
+        raise OverflowError(f"it renders to more than {MAX_RENDERED >> 20} MiB")
 
 
 def _explain(error: BaseException, names: Names) -> str:
     if isinstance(error, TemplateSyntaxError):
         return f"Jinja syntax: {error.message}"
+    if isinstance(error, RecursionError):
+        return "it includes or calls itself without end"
+    if isinstance(error, MemoryError):
+        return "it takes more memory than rendering may; is there a huge repetition?"
     message = str(error) or type(error).__name__
-    if undefined := re.fullmatch(r"'(\w+)' is undefined", message):
-        name = undefined[1]
-        if name in names.get("vars", {}):
-            return f"{name} is not defined; did you mean vars.{name}?"
-        return f"{name} is not defined{nearest(name, names)}; the names are {', '.join(names)}"
-    return message
+    undefined = re.fullmatch(r"'(\w+)' is undefined", message)
+    return _undefined(undefined[1], names) if undefined else message
 
 
-def _line_in_template(error: BaseException) -> int:
+def _undefined(name: str, names: Names) -> str:
+    known = {**dict.fromkeys(names, ""), **dict.fromkeys(names.get("vars", ()), "vars.")}
+    close = name if name in known else nearest_of(name, known)
+    if close:
+        return f"{name} is not defined; did you mean {known[close]}{close}?"
+    return f"{name} is not defined; the names are {', '.join(names)}"
+
+
+def _place_in_template(error: BaseException, file: str, included: set[str]) -> Place:
+    """The innermost line of a template that an error came through."""
     if isinstance(error, TemplateSyntaxError):
-        return error.lineno
-    line, trace = 0, error.__traceback__
+        return Place(error.filename if error.filename in included else file, error.lineno)
+    place, trace = Place(file), error.__traceback__
     while trace is not None:  # Jinja rewrites the frames of a template to its own lines
-        if trace.tb_frame.f_code.co_filename == "<template>":
-            line = trace.tb_lineno
+        name = trace.tb_frame.f_code.co_filename
+        if name == "<template>" or name in included:
+            place = Place(name if name in included else file, trace.tb_lineno)
         trace = trace.tb_next
-    return line
+    return place

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.documents import Block, Items, parse_document
-from agent.errors import ManifestInvalid, Place, Problem, TreeError, gather
-from agent.manifest.render import nearest
+from agent.errors import ManifestInvalid, Place, Problem, TreeError, gather, nearest
 from agent.source import Tree
 from modules.fields import describe
 
@@ -57,18 +56,27 @@ def problem(place: Place, message: str) -> ManifestInvalid:
 
 def load(tree: Tree, stem: str, keys: Mapping[str, type]) -> Block | None:
     """Read the document STEM.yaml (.yml, .json) and check its keys; None when there is none. Raises ManifestInvalid."""
-    found = [stem + suffix for suffix in SUFFIXES if tree.entry(stem + suffix)]
-    if not found:
+    path = _path(tree, stem)
+    if path is None:
         return None
-    if len(found) > 1:
-        raise problem(Place(found[1]), f"{found[0]} is there too; keep one of them")
     try:
-        data = tree.read(found[0])
+        data = tree.read(path)
     except TreeError as error:
-        raise problem(Place(found[0]), str(error)) from error
-    block = parse_document(data, found[0])
+        raise problem(Place(path), str(error)) from error
+    block = parse_document(data, path)
     check_keys(block, keys, "this document")
     return block
+
+
+def _path(tree: Tree, stem: str) -> str | None:
+    """The path of the document STEM, with the suffix it has."""
+    try:
+        found = [stem + suffix for suffix in SUFFIXES if tree.entry(stem + suffix)]
+    except TreeError as error:
+        raise problem(Place(stem + SUFFIXES[0]), str(error)) from error
+    if len(found) > 1:
+        raise problem(Place(found[1]), f"{found[0]} is there too; keep one of them")
+    return found[0] if found else None
 
 
 def check_keys(block: Block, keys: Mapping[str, type], what: str) -> None:
@@ -133,8 +141,16 @@ def _role_use(item: Any, place: Place) -> RoleUse:  # noqa: ANN401  (any value o
 
 def read_role(tree: Tree, use: RoleUse) -> Block:
     """Read the document of a role. Raises ManifestInvalid at the place that uses it when there is none."""
-    block = load(tree, f"roles/{use.name}/role", ROLE_KEYS)
-    if block is None:
-        known = [name for name in tree.names("roles") if tree.entry(f"roles/{name}/role.yaml")]
+    role_path(tree, use)
+    return load(tree, f"roles/{use.name}/role", ROLE_KEYS) or Block("", 0)
+
+
+def role_path(tree: Tree, use: RoleUse) -> str:
+    """The path of a role's document. Raises ManifestInvalid at the place that uses it when there is none."""
+    if "/" in use.name or use.name in ("", ".", ".."):
+        raise problem(use.place, f'role "{use.name}" must be the name of a folder in roles/')
+    path = _path(tree, f"roles/{use.name}/role")
+    if path is None:
+        known = [name for name in tree.names("roles") if _path(tree, f"roles/{name}/role")]
         raise problem(use.place, f'role "{use.name}" has no roles/{use.name}/role.yaml{nearest(use.name, known)}')
-    return block
+    return path

@@ -6,13 +6,15 @@ and only then becomes the accepted one.
 
 from __future__ import annotations
 
-import difflib
 import os
-import time
+import re
+import shutil
+from collections.abc import Iterable
 from typing import Any
 
-from agent.errors import FetchFailed, RevisionRejected
-from agent.source.network import download, remote_heads
+from agent.errors import FetchFailed, RevisionRejected, nearest_of
+from agent.source.library import library
+from agent.source.network import REFS, download, download_branches, remote_refs
 from agent.source.remote import Remote
 from agent.source.revision import Revision
 from agent.source.tree import Entry, Tree
@@ -34,10 +36,11 @@ class Source:
     def remote_tip(self) -> str:
         """Ask which commit the branch is at; downloads nothing. Raises FetchFailed."""
         self._repository()
-        heads = remote_heads(self.remote, self.directory)
-        if f"refs/heads/{self.remote.branch}" not in heads:
-            raise self._no_branch([name.removeprefix("refs/heads/") for name in heads])
-        return heads[f"refs/heads/{self.remote.branch}"]
+        branch = self.remote.branch
+        refs = remote_refs(self.remote, self.directory)
+        if f"refs/heads/{branch}" not in refs:
+            raise self._no_such(branch, refs)
+        return refs[f"refs/heads/{branch}"]
 
     def fetch(self, in_force: str | None) -> Revision:
         """Get the newest commit of the branch, downloading only what is not here.
@@ -45,17 +48,33 @@ class Source:
         Raises FetchFailed, and RevisionRejected when the branch no longer contains the revision in force.
         """
         tip = self.remote_tip()
-        if tip not in self._repository():
-            tip = self._download()
+        if not self._has(tip):
+            tip = self._download(f"refs/heads/{self.remote.branch}")
         self._refuse_rewritten(tip, in_force)
         revision = self.revision(tip)
         self._accept(tip)
         return revision
 
+    def at(self, name: str) -> Revision:
+        """Get a branch, a tag or a commit that a person asks for, downloading what is not here; nothing is accepted by it.
+
+        Raises FetchFailed.
+        """
+        self._repository()
+        refs = remote_refs(self.remote, self.directory)
+        for ref in (f"{prefix}{name}" for prefix in REFS):
+            if ref in refs:
+                commit = refs.get(f"{ref}^{{}}", refs[ref])
+                return self.revision(commit if self._has(commit) else self._download(ref))
+        if not re.fullmatch("[0-9a-f]{7,40}", name):
+            raise self._no_such(name, refs)
+        if not self._has(name):
+            download_branches(self.remote, self.directory)
+        return self.revision(name)
+
     def revision(self, name: str) -> Revision:
         """Read a commit that is here, by id or name. Raises FetchFailed when there is none."""
-        import pygit2
-
+        pygit2 = library(self.directory)
         repository = self._repository()
         for candidate in (name, f"{name}^{{commit}}"):
             try:
@@ -67,19 +86,25 @@ class Source:
             f"there is no commit {name} in {self.remote.shown}", "check the name; only what the branch contains is here"
         )
 
-    def _download(self) -> str:
+    def _download(self, ref: str) -> str:
         try:
-            return download(self.remote, self.directory)
+            return download(self.remote, self.directory, ref)
         except FetchFailed as error:
             if "cannot be read" not in str(error) or not self._damaged():
                 raise
             self._set_aside("it is damaged")
-            return download(self.remote, self.directory)
+            return download(self.remote, self.directory, ref)
+
+    def _has(self, commit: str) -> bool:
+        pygit2 = library(self.directory)
+        try:
+            return self._repository()[commit].peel(pygit2.Tree) is not None
+        except (KeyError, pygit2.GitError):
+            return False
 
     def _damaged(self) -> bool:
         """Tell whether our own clone cannot give the objects of the commit it accepted."""
-        import pygit2
-
+        pygit2 = library(self.directory)
         try:
             repository = pygit2.Repository(self.directory)
             if ACCEPTED in repository.references:
@@ -89,10 +114,7 @@ class Source:
         return False
 
     def _refuse_rewritten(self, tip: str, in_force: str | None) -> None:
-        repository = self._repository()
-        if not in_force or in_force == tip or self.remote.allow_rewritten_history:
-            return
-        if in_force in repository and repository.descendant_of(tip, in_force):
+        if not in_force or in_force == tip or self.remote.allow_rewritten_history or self._contains(tip, in_force):
             return
         shown = f"{self.remote.branch}@{tip[:7]}"
         raise RevisionRejected(
@@ -100,26 +122,33 @@ class Source:
             "push a commit on top of it, or set allow_rewritten_history: true in the settings",
         )
 
+    def _contains(self, tip: str, commit: str) -> bool:
+        pygit2 = library(self.directory)
+        try:
+            return self._has(commit) and bool(self._repository().descendant_of(tip, commit))
+        except pygit2.GitError as error:
+            hint = f"remove {self.directory}, and it is fetched again"
+            raise FetchFailed(f"the history of the clone cannot be read: {error}", hint) from error
+
     def _accept(self, commit: str) -> None:
         repository = self._repository()
         known = repository.references.get(ACCEPTED)
         if known is None or str(known.target) != commit:
             repository.references.create(ACCEPTED, commit, force=True)
 
-    def _no_branch(self, branches: list[str]) -> FetchFailed:
-        wanted = self.remote.branch
+    def _no_such(self, wanted: str, refs: Iterable[str]) -> FetchFailed:
+        branches = [name.removeprefix("refs/heads/") for name in refs if name.startswith("refs/heads/")]
         if not branches:
             return FetchFailed(f"{self.remote.shown} is empty: it has no branch", "push a first commit")
-        close = difflib.get_close_matches(wanted, branches, n=1)
+        close = nearest_of(wanted, branches)
         known = ", ".join(sorted(branches)[:8])
-        hint = f"did you mean {close[0]}?" if close else "set `branch` in the settings"
+        hint = f"did you mean {close}?" if close else "set `branch` in the settings"
         return FetchFailed(f"{self.remote.shown} has no branch {wanted}; it has {known}", hint)
 
     def _repository(self) -> Any:  # noqa: ANN401  (pygit2 is imported late)
         if self._opened is None:
-            import pygit2
-
-            if not os.path.isdir(self.directory):
+            pygit2 = library(self.directory)
+            if not os.path.lexists(self.directory):
                 pygit2.init_repository(self.directory, bare=True)
             try:
                 self._opened = pygit2.Repository(self.directory)
@@ -129,9 +158,9 @@ class Source:
         return self._opened
 
     def _set_aside(self, why: str) -> None:
-        import pygit2
-
-        aside = f"{self.directory}.unusable-{int(time.time())}"
+        pygit2 = library(self.directory)
+        aside = f"{self.directory}.unusable"
+        shutil.rmtree(aside, ignore_errors=True)  # one is kept: a disk that fails again and again must not fill up
         os.rename(self.directory, aside)
         pygit2.init_repository(self.directory, bare=True)
         self._opened = pygit2.Repository(self.directory)

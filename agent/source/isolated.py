@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import signal
@@ -31,7 +32,7 @@ def run_isolated(function: Function, quiet_seconds: float) -> Any:  # noqa: ANN4
     reader, writer = os.pipe2(os.O_CLOEXEC)
     child = os.fork()
     if child == 0:
-        _be_child(function, writer)
+        _be_child(function, writer, quiet_seconds)
     os.close(writer)
     try:
         answer = _listen(reader, quiet_seconds)
@@ -44,15 +45,23 @@ def run_isolated(function: Function, quiet_seconds: float) -> Any:  # noqa: ANN4
     return json.loads(answer)
 
 
-def _be_child(function: Function, writer: int) -> None:
+def _be_child(function: Function, writer: int, quiet_seconds: float) -> None:
     """Run the function and leave at once: nothing of the parent (open databases, buffers) is to be ended by us."""
     status = 1
     try:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in (signal.SIGTERM, signal.SIGALRM):
+            signal.signal(number, signal.SIG_DFL)
         null = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1):
             os.dup2(null, descriptor)
-        answer = json.dumps(function(lambda: _write(writer, b".")))
+        limit = math.ceil(quiet_seconds) + 1
+
+        def alive() -> None:
+            signal.alarm(limit)  # the kernel ends us should the parent no longer be there to do it
+            _write(writer, b".")
+
+        alive()
+        answer = json.dumps(function(alive))
         _write(writer, b"\n" + answer.encode())
         status = 0
     finally:

@@ -8,33 +8,45 @@ from typing import Any
 
 from agent.errors import FetchFailed
 from agent.source.isolated import Died, Overdue, run_isolated
-from agent.source.remote import Remote, private_file
+from agent.source.library import home, library
+from agent.source.remote import Remote, private_file, without_login
 
 FETCHED = "refs/gitops-agent/fetched"
+BRANCHES = "refs/gitops-agent/branches"
+REFS = ("refs/heads/", "refs/tags/")
 
 
-def remote_heads(remote: Remote, repository: str) -> dict[str, str]:
-    """Ask for the remote's branches (name -> commit); downloads nothing else. Raises FetchFailed."""
+def remote_refs(remote: Remote, repository: str) -> dict[str, str]:
+    """Ask for the remote's branches and tags, by full name; downloads nothing else. Raises FetchFailed.
+
+    The commit that a tag with a message stands for has the tag's name and `^{}`.
+    """
 
     def ask(connection: Any, callbacks: Any) -> dict[str, str]:  # noqa: ANN401  (pygit2)
         asked = connection.list_heads if hasattr(connection, "list_heads") else connection.ls_remotes
         found = asked(callbacks=callbacks, proxy=_proxy(remote))
-        return {name: commit for name, commit in map(_head, found) if name.startswith("refs/heads/")}
+        return {name: commit for name, commit in map(_head, found) if name.startswith(REFS)}
 
     return dict(_with_remote(remote, repository, ask, remote.connect_timeout_seconds))
 
 
-def download(remote: Remote, repository: str) -> str:
-    """Fetch the branch into a ref of its own that nothing relies on; its commit. Raises FetchFailed."""
+def download(remote: Remote, repository: str, ref: str) -> str:
+    """Fetch a ref into one of our own that nothing relies on; its commit. Raises FetchFailed."""
 
     def fetch(connection: Any, callbacks: Any) -> str:  # noqa: ANN401
-        import pygit2
-
-        refspec = f"+refs/heads/{remote.branch}:{FETCHED}"
-        connection.fetch([refspec], callbacks=callbacks, proxy=_proxy(remote))
-        return str(pygit2.Repository(repository).references[FETCHED].peel().id)
+        connection.fetch([f"+{ref}:{FETCHED}"], callbacks=callbacks, proxy=_proxy(remote))
+        return str(library(repository).Repository(repository).references[FETCHED].peel().id)
 
     return str(_with_remote(remote, repository, fetch, remote.transfer_timeout_seconds))
+
+
+def download_branches(remote: Remote, repository: str) -> None:
+    """Fetch every branch, since one of them may contain a commit that is wanted. Raises FetchFailed."""
+
+    def fetch(connection: Any, callbacks: Any) -> None:  # noqa: ANN401
+        connection.fetch([f"+refs/heads/*:{BRANCHES}/*"], callbacks=callbacks, proxy=_proxy(remote))
+
+    _with_remote(remote, repository, fetch, remote.transfer_timeout_seconds)
 
 
 def _proxy(remote: Remote) -> bool | None:
@@ -50,18 +62,14 @@ Work = Callable[[Any, Any], Any]
 
 def _with_remote(remote: Remote, repository: str, work: Work, quiet_seconds: float) -> Any:  # noqa: ANN401
     """Do some work with a connection; a remote that is not a path of this machine gets a process of its own."""
+    _check_files(remote)
     if remote.scheme == "ssh":
         _trust(remote, repository)
-    if remote.local and not os.path.isdir(remote.url.removeprefix("file://")):
-        raise explain(remote, "failed to resolve path")
     password = remote.password()
-    if remote.ssh_key:
-        private_file(remote.ssh_key, "ssh key")
 
     def isolated(alive: Callable[[], None]) -> Any:  # noqa: ANN401
-        import pygit2
-
-        callbacks = _callbacks(remote, password, alive)
+        pygit2 = library(repository)
+        callbacks = _callbacks(pygit2, remote, password, alive)
         try:
             if not remote.local:
                 _set_up_child(pygit2, remote, repository)
@@ -84,6 +92,16 @@ def _with_remote(remote: Remote, repository: str, work: Work, quiet_seconds: flo
     return answer["result"]
 
 
+def _check_files(remote: Remote) -> None:
+    """Say what is wrong with a file before the library does in words of its own."""
+    if remote.local and not os.path.isdir(remote.url.removeprefix("file://")):
+        raise explain(remote, "failed to resolve path")
+    if remote.ssh_key:
+        private_file(remote.ssh_key, "ssh key")
+    if remote.ca_file and not os.access(remote.ca_file, os.R_OK):
+        raise FetchFailed(f"the ca_file {remote.ca_file} cannot be read", "check the path in the settings")
+
+
 def _connection(repository: Any, url: str) -> Any:  # noqa: ANN401
     """A remote without a name where the library has such (1.13 and newer), else one with a name of our own."""
     remotes = repository.remotes
@@ -100,15 +118,11 @@ def _nobody() -> None:
     """Tell nobody: in process there is no deadline to renew."""
 
 
-def _home(repository: str) -> str:
-    return os.path.join(os.path.dirname(repository), "ssh-home")
-
-
 def _trust(remote: Remote, repository: str) -> None:
     """Put the known host keys where libgit2 looks: `.ssh/known_hosts` of a home directory of its own."""
     with open(remote.known_hosts_file(), "rb") as file:
         keys = file.read(8 << 20)
-    path = os.path.join(_home(repository), ".ssh", "known_hosts")
+    path = os.path.join(home(repository), ".ssh", "known_hosts")
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     if os.path.exists(path):
         with open(path, "rb") as file:
@@ -119,20 +133,18 @@ def _trust(remote: Remote, repository: str) -> None:
     os.rename(f"{path}.new", path)
 
 
-def _set_up_child(library: Any, remote: Remote, repository: str) -> None:  # noqa: ANN401
+def _set_up_child(pygit2: Any, remote: Remote, repository: str) -> None:  # noqa: ANN401
     """Process-wide settings of libgit2, which is why this runs in a process of its own."""
-    os.environ["HOME"] = _home(repository)
-    library.settings.search_path[library.GIT_CONFIG_LEVEL_GLOBAL] = _home(repository)
-    if hasattr(library.settings, "homedir"):
-        library.settings.homedir = _home(repository)
+    os.environ["HOME"] = home(repository)  # read anew for every connection by versions before 1.7
+    pygit2.settings.search_path[pygit2.GIT_CONFIG_LEVEL_GLOBAL] = home(repository)
+    if hasattr(pygit2.settings, "homedir"):
+        pygit2.settings.homedir = home(repository)
     if remote.ca_file:
-        library.settings.set_ssl_cert_locations(remote.ca_file, None)
+        pygit2.settings.set_ssl_cert_locations(remote.ca_file, None)
 
 
-def _callbacks(remote: Remote, password: str, alive: Callable[[], None]) -> Any:  # noqa: ANN401
-    import pygit2
-
-    class Callbacks(pygit2.RemoteCallbacks):
+def _callbacks(pygit2: Any, remote: Remote, password: str, alive: Callable[[], None]) -> Any:  # noqa: ANN401
+    class Callbacks(pygit2.RemoteCallbacks):  # type: ignore[misc]  # imported late
         """Answers what the library asks, once: it would ask for other credentials for ever."""
 
         refused = ""
@@ -142,7 +154,8 @@ def _callbacks(remote: Remote, password: str, alive: Callable[[], None]) -> Any:
             self.asked += 1
             offer = _credential(pygit2, remote, password, int(allowed))
             if offer is None or self.asked > 2:
-                self.refused = "credentials refused" if offer is not None else "credentials wanted"
+                given = offer is not None or remote.password_in_url
+                self.refused = "credentials refused" if given else "credentials wanted"
                 raise pygit2.GitError(self.refused)
             return offer
 
@@ -164,12 +177,12 @@ def _callbacks(remote: Remote, password: str, alive: Callable[[], None]) -> Any:
 _SSH_KEY, _USERNAME = 1 << 1, 1 << 5  # git_credential_t of libgit2, named differently in versions of pygit2
 
 
-def _credential(library: Any, remote: Remote, password: str, allowed: int) -> Any:  # noqa: ANN401
+def _credential(pygit2: Any, remote: Remote, password: str, allowed: int) -> Any:  # noqa: ANN401
     if remote.scheme == "ssh":
         if allowed & _USERNAME and not allowed & _SSH_KEY:
-            return library.Username(remote.user())
-        return library.Keypair(remote.user(), None, remote.ssh_key, "") if remote.ssh_key else None
-    return library.UserPass(remote.user(), password) if password else None
+            return pygit2.Username(remote.user())
+        return pygit2.Keypair(remote.user(), None, remote.ssh_key, "") if remote.ssh_key else None
+    return pygit2.UserPass(remote.user(), password) if password else None
 
 
 _MEANINGS = (  # a phrase of libgit2 or of ours, what it means, and what to do next
@@ -193,6 +206,11 @@ _MEANINGS = (  # a phrase of libgit2 or of ours, what it means, and what to do n
         "{url} refuses the credentials",
         "check username, token_file or password_file in the settings",
     ),
+    (
+        "private key file",
+        "the ssh_key for {url} cannot be used: it is no private key, or has a passphrase",
+        "give a private key without a passphrase",
+    ),
     ("status code: 403", "{url} does not allow this account to read", "give the account read access to the repository"),
     ("status code: 404", "{url} has no such repository", "check the path in the URL, and that the account may see it"),
     ("host key", "the host key of {url} is not known, or has changed", "{trust}"),
@@ -207,13 +225,13 @@ _MEANINGS = (  # a phrase of libgit2 or of ours, what it means, and what to do n
         "the certificate of {url} is not trusted",
         "set ca_file to the CA that signed it, and check the name and date",
     ),
-    ("resolve", "the name of {url} cannot be resolved", "check the URL and the host's resolver"),
     ("connect to", "{url} cannot be reached", "check the network, and that the server listens"),
     ("timed out", "{url} did not answer in time", "check the network, and that the server listens"),
     ("owned by", "{url} belongs to another user, so Git refuses it", "make it root's, or serve it over http or ssh"),
     ("does not appear to be a git repository", "{url} has no such repository", "check the path in the URL"),
     ("could not find repository", "{url} is not a Git repository", "check the path"),
     ("failed to resolve path", "{url} is not there", "check the path"),
+    ("resolve", "the name of {url} cannot be resolved", "check the URL and the host's resolver"),
 )
 
 
@@ -223,5 +241,6 @@ def explain(remote: Remote, message: str) -> FetchFailed:
         if phrase.lower() in message.lower():
             return FetchFailed(meaning.format(url=remote.shown), step.format(trust=remote.how_to_trust()))
     return FetchFailed(
-        f"{remote.shown} cannot be read: {message.strip()}", "try `git ls-remote` with the same URL as root"
+        f"{remote.shown} cannot be read: {without_login(message.strip())}",
+        "try `git ls-remote` with the same URL as root",
     )

@@ -45,7 +45,12 @@ class Remote:
     @property
     def shown(self) -> str:
         """The URL without a user and password in it, for messages."""
-        return re.sub(r"(?<=://)[^/@]*@", "", self.url)
+        return without_login(self.url)
+
+    @property
+    def password_in_url(self) -> bool:
+        """Tell whether the URL itself says a password, which the library offers before it asks for another."""
+        return re.match(r"\w+://[^/]*:[^/]*@", self.url) is not None
 
     @property
     def host(self) -> str:
@@ -81,6 +86,11 @@ class Remote:
         scan = f"ssh-keyscan {f'-p {port} ' if port else ''}{name}"
         path = self.known_hosts or KNOWN_HOSTS[0]
         return f"compare what `{scan}` prints with what the server's owner tells you, then append it to {path}"
+
+
+def without_login(text: str) -> str:
+    """A text without the user and password of any URL in it."""
+    return re.sub(r"(?<=://)[^/\s]*@", "", text)
 
 
 def private_file(path: str, what: str) -> str:

@@ -62,11 +62,13 @@ class Revision(Linked):
         return bytes(self._object(object_id, object_id).data)
 
     def _object(self, object_id: str, path: str) -> Any:  # noqa: ANN401
+        import pygit2
+
         try:
             return self._repository[object_id]
-        except KeyError as error:
+        except (KeyError, pygit2.GitError) as error:
             hint = "the clone is damaged: remove repo.git in the state directory, and it is fetched again"
-            raise TreeError(f"the object {object_id[:12]} of {path} is missing", hint) from error
+            raise TreeError(f"the object {object_id[:12]} of {path} cannot be read", hint) from error
 
 
 def _entry(found: Any) -> Entry:  # noqa: ANN401

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-from tests.hosts.network import Server, local_path
+from tests.hosts.network import Server, local_path, socket_inside
 
 _BLANK = {
     "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null",
@@ -191,8 +191,8 @@ class SshServer:
 
 
 @contextlib.contextmanager
-def ssh_server(directory: Path) -> Iterator[SshServer]:
-    """Run an sshd of our own on loopback, with keys of its own."""
+def ssh_server(directory: Path, *, pid: int | None = None) -> Iterator[SshServer]:
+    """Run an sshd of our own, with keys of its own, on loopback of this machine or of a test host."""
     directory.mkdir(parents=True, exist_ok=True)
     for name in ("host", "client", "stranger"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / name)], check=True)
@@ -210,10 +210,11 @@ PermitRootLogin yes
 """
     (directory / "sshd_config").write_text(config)
     Path("/run/sshd").mkdir(exist_ok=True)
-    command = ["/usr/sbin/sshd", "-D", "-f", str(directory / "sshd_config"), "-E", str(directory / "log")]
+    inside = [] if pid is None else ["nsenter", "-t", str(pid), "-n", "--"]
+    command = [*inside, "/usr/sbin/sshd", "-D", "-f", str(directory / "sshd_config"), "-E", str(directory / "log")]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     try:
-        _await_port(port)
+        _await_port(port, pid)
         kind, key = (directory / "host.pub").read_text().split()[:2]
         (directory / "known_hosts").write_text(f"[127.0.0.1]:{port} {kind} {key}\n")
         yield SshServer(port, directory / "client", directory / "stranger", directory / "known_hosts")
@@ -222,10 +223,11 @@ PermitRootLogin yes
         process.wait(10)
 
 
-def _await_port(port: int) -> None:
+def _await_port(port: int, pid: int | None) -> None:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        with contextlib.suppress(OSError), socket.socket() if pid is None else socket_inside(pid) as connection:
+            connection.connect(("127.0.0.1", port))
             return
         time.sleep(0.05)
     raise RuntimeError(f"nothing listens on port {port}")
