@@ -31,6 +31,7 @@ class Conduct:
     tell: Callable[[Outcome], None] = lambda _outcome: None
     stopped: Callable[[], bool] = lambda: False
     removals_confirmed: bool = False
+    redact: Callable[[str], str] = lambda text: text  # takes secrets out of what tools said
 
 
 class Application:
@@ -58,9 +59,13 @@ class Application:
 
     def tell(self, outcome: Outcome) -> None:
         """Keep an outcome, and say it when there is anything to say."""
+        outcome = self._redacted(outcome)
         self.outcomes[outcome.id] = outcome
         if outcome.result != IN_SYNC:
             self.conduct.tell(outcome)
+
+    def _redacted(self, outcome: Outcome) -> Outcome:
+        return replace(outcome, message=self.conduct.redact(outcome.message)) if outcome.message else outcome
 
     def _recover(self) -> None:
         for entry in self.inventory.values():
@@ -155,7 +160,7 @@ class Application:
             self.store.finish(entries, changes, forgotten)
 
     def _audit(self, outcomes: Iterable[Outcome]) -> Iterator[Changed]:
-        for outcome in outcomes:
+        for outcome in map(self._redacted, outcomes):
             if outcome.result == FAILED and self.store.last_message(outcome.id) == outcome.message:
                 continue
             drift = {name: [change.before, change.after] for name, change in outcome.drift.items()}

@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
     """Plan, and show it."""
     with reading(site_of(options)) as session:
         desired = session.newest(options.ref)
-        host = LocalView(session.site.root, desired.revision.blob, session.site.engine_socket)
+        host = LocalView(session.site.root, desired.read, session.site.engine_socket)
         plan = plan_desired(desired, host, session.store)
         if options.json:
             print(json.dumps(plan_to_json(plan, desired, host), indent=2))

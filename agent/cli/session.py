@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from agent.catalog.cache import Compiled
+from agent.cli.opening import opener
 from agent.errors import ConfigInvalid, StateUnusable
 from agent.reconcile import Desired, compile_tree
 from agent.settings import Settings, load
@@ -31,6 +32,7 @@ class Site:
     remote: Remote
     working_tree: bool
     engine_socket: str
+    secret_identity: str
     limits: dict[str, float]
 
     @property
@@ -68,6 +70,7 @@ def site_of(options: argparse.Namespace) -> Site:
         remote=remote,
         working_tree=options.working_tree,
         engine_socket=settings.container_engine,
+        secret_identity=settings.secret_identity,
         limits={
             "poll_seconds": settings.poll_interval,
             "drift_seconds": settings.drift_interval,
@@ -89,18 +92,18 @@ class Session:
     source: Source
     cache: str  # path of the compiled catalog, empty when it is not to be written
 
-    def compiled(self, tree: Tree) -> Compiled:
+    def compiled(self, tree: Tree, *, cached: bool = True) -> Compiled:
         """Compile what a tree says about this host. Raises ManifestInvalid."""
-        return compile_tree(tree, self.site.host, self.cache)
+        return compile_tree(tree, self.site.host, self.cache, opener(self.site.secret_identity), cached=cached)
 
     def newest(self, ref: str | None = None) -> Desired:
         """Fetch and compile what was asked for: the working tree, a ref, or the newest revision. Raises AgentError."""
         if self.site.working_tree:
             tree = WorkingTree(self.site.remote.url)
-            return Desired(self.compiled(tree), tree)
+            return Desired(self.compiled(tree), tree, self.compiled)
         revision = self.source.fetch(self.store.recall("in_force") or None)
         revision = self.source.revision(ref) if ref else revision
-        return Desired(self.compiled(revision), revision)
+        return Desired(self.compiled(revision), revision, self.compiled)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import sys
 
 from agent.cli.text import paint, several
 from agent.errors import AgentError, ConfigInvalid, ManifestInvalid, Place, Problem, TreeError
+from agent.secrets import unopened
 from agent.source import WorkingTree
 
 HELP = """Check a checkout of a repository for every host it names: syntax, kinds, fields, templates, dependencies.
@@ -45,7 +46,7 @@ def _check_host(tree: WorkingTree, host: str) -> list[Problem]:
     from agent.reconcile import compile_tree
 
     try:
-        compile_tree(tree, host, "")
+        compile_tree(tree, host, "", unopened)
     except ManifestInvalid as error:
         return list(error.problems)
     except TreeError as error:

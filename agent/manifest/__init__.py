@@ -26,6 +26,7 @@ from agent.manifest.structure import (
     role_uses,
 )
 from agent.manifest.variables import Layer, Variables, merge
+from agent.secrets import DIRECTORY, Open, Vault, unopened
 from agent.source import Entry, Tree
 
 
@@ -48,6 +49,7 @@ class Manifest:
     layers: tuple[Layer, ...]  # of variables, lowest first
     names: Mapping[str, Any]  # what templates see
     declarations: tuple[Declaration, ...]
+    vault: Vault  # the secrets that were opened for it
     inputs: Mapping[str, str]  # the object ids of the documents and folders it was read from, "" where there is none
 
 
@@ -88,18 +90,22 @@ class Recording:
 
     def _note(self, path: str) -> None:
         top, _, rest = path.partition("/")
-        key = f"{top}/{rest.partition('/')[0]}" if rest and top in ("roles", "hosts", "groups") else top
+        key = f"{top}/{rest.partition('/')[0]}" if rest and top in ("roles", "hosts", "groups", DIRECTORY) else top
         if key not in self.inputs:
             entry = self._tree.entry(key)
             self.inputs[key] = entry.id if entry else ""
 
 
-def read_manifest(tree: Tree, host: str, facts: Facts) -> Manifest:
-    """Read what a revision says about a host. Raises ManifestInvalid with every problem of the documents that apply."""
+def read_manifest(tree: Tree, host: str, facts: Facts, opener: Open = unopened) -> Manifest:
+    """Read what a revision says about a host; `opener` opens the secrets that its templates ask for.
+
+    Raises ManifestInvalid with every problem of the documents that apply.
+    """
     recording = Recording(tree)
     fleet = read_fleet(recording)
     conditions: Mapping[str, Any] = {"facts": facts, "host": host}
-    scope = Scope(recording, [""])
+    vault = Vault(recording, opener)
+    scope = Scope(recording, [""], vault)
     groups = _groups_of(fleet, host, partial(_holds, scope, conditions))
     own = load(recording, f"hosts/{host}", MEMBER_KEYS)
     if own is None and not groups:
@@ -117,7 +123,8 @@ def read_manifest(tree: Tree, host: str, facts: Facts) -> Manifest:
         roles=tuple(roles),
         layers=layers,
         names=names,
-        declarations=tuple(_declarations(recording, members, roles)),
+        declarations=tuple(_declarations(recording, members, roles, vault)),
+        vault=vault,
         inputs=recording.inputs,
     )
 
@@ -165,19 +172,21 @@ def _names(layers: Sequence[Layer], scope: Scope, conditions: Mapping[str, Any])
     def render(raw: Any, place: Place) -> Any:  # noqa: ANN401
         return scope.renderer.value(raw, names, place)
 
-    names |= {"vars": Variables(merge(layers), "vars", render), **conditions}
+    names |= {"vars": Variables(merge(layers), "vars", render, scope.vault), **conditions, "secret": scope.vault.text}
     return names
 
 
-def _declarations(tree: Tree, members: Sequence[_Member], roles: Mapping[str, Block]) -> Iterator[Declaration]:
+def _declarations(
+    tree: Tree, members: Sequence[_Member], roles: Mapping[str, Block], vault: Vault
+) -> Iterator[Declaration]:
     """List the resources of each group and then of the host, each after those of the roles it brings in first."""
-    root_scope = Scope(tree, ["", *(f"roles/{name}/" for name in roles)])
+    root_scope = Scope(tree, ["", *(f"roles/{name}/" for name in roles)], vault)
     done: set[str] = set()
     for member in members:
         for use in member.uses:
             if use.name in roles and use.name not in done:
                 done.add(use.name)
-                yield from _resources(roles[use.name], Scope(tree, [f"roles/{use.name}/", ""]))
+                yield from _resources(roles[use.name], Scope(tree, [f"roles/{use.name}/", ""], vault))
         if member.block is not None:
             yield from _resources(member.block, root_scope)
 

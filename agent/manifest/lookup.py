@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from agent.errors import Place, TreeError
 from agent.manifest.render import Names, Renderer, nearest
+from agent.secrets import Vault
 from agent.source import Tree
 from modules.api import Content
 
@@ -24,8 +25,8 @@ class Scope:
     A role finds its own first, then those at the root; a host or group those at the root, then those of its roles.
     """
 
-    def __init__(self, tree: Tree, folders: Sequence[str]) -> None:
-        self._tree, self._folders = tree, folders
+    def __init__(self, tree: Tree, folders: Sequence[str], vault: Vault) -> None:
+        self._tree, self._folders, self.vault = tree, folders, vault
         self.renderer = Renderer(lambda name: self._template_text(name)[0])
 
     def lookup(self, names: Names) -> Lookup:
