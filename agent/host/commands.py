@@ -80,6 +80,8 @@ _PACKAGES = {
     "rpm": "rpm",
     "dnf": "dnf",
     "age": "age",
+    "gpgv": "gpgv",
+    "ssh-keygen": "openssh-client",
     "sops": "sops",
 }
 
@@ -132,6 +134,11 @@ def convert(
     if stdout.lost:
         raise ResourceError(f"{command} printed more than {_PROBED} bytes, more than the agent takes in")
     return stdout.data()
+
+
+def ask(argv: Sequence[str], data: bytes, *, timeout_seconds: float = 30) -> Completed:
+    """What a command says of `data`, which it reads from standard input; any status is an answer. Raises ResourceError."""
+    return _run(Command(tuple(argv), range(256), timeout_seconds, data), Output(_KEPT), Output(_KEPT))
 
 
 def reads_only(argv: Sequence[str]) -> bool:
