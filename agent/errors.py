@@ -59,9 +59,16 @@ class FetchFailed(RevisionError):
 
 
 class RevisionRejected(RevisionError):
-    """The revision was fetched and is refused, such as a rewritten history."""
+    """The revision was fetched and is refused: a rewritten history, a missing signature, or one that was rolled back.
+
+    `reason` is one of agent.report's reasons of conditions.
+    """
 
     retry = Retry.NEW_REVISION
+
+    def __init__(self, message: str, hint: str = "", *, commit: str = "", reason: str = "Refused") -> None:
+        super().__init__(message, hint)
+        self.commit, self.reason = commit, reason
 
 
 class TreeError(RevisionError):

@@ -91,6 +91,9 @@ class Settings:
     drift_interval: int = setting(_interval, 300, "How often to look at the whole host and repair it.")
     pass_deadline: int = setting(_interval, 1800, "How long one pass may take before it is ended.")
     container_engine: str = setting(_path, "", "The socket of the container engine; the usual ones when not set.")
+    secret_identity: str = setting(
+        _path, "/etc/ssh/ssh_host_ed25519_key", "The private key that opens secrets: this host's own, of ssh or age."
+    )
     state_dir: str = setting(_path, "/var/lib/gitops-agent", "Where state is kept.")
     runtime_dir: str = setting(_path, "/run/gitops-agent", "Where the status file and the socket are.")
 

@@ -45,13 +45,16 @@ class Content:
     """The bytes a resource wants, named by digest and read only when they are needed.
 
     `blob` is an object id in the repository; `data` holds what was rendered or written inline. Exactly one is set,
-    or neither when only the digest is remembered (an inventory entry).
+    or neither when only the digest is remembered (an inventory entry). What is `secret` is never shown, nor kept
+    anywhere but where Git wants it; `missing` says why a secret that it needs cannot be had, and then it has no digest.
     """
 
     digest: str  # sha256, hexadecimal
     size: int  # bytes
     blob: str | None = None
     data: bytes | None = None
+    secret: bool = False
+    missing: str = ""
 
 
 @dataclass(frozen=True)

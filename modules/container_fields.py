@@ -233,7 +233,7 @@ def _text_type(name: str, parse: Callable[[str], object]) -> FieldType:
 CONTAINER_NAME = _text_type("container name", _container_name)
 IMAGE = _text_type("image reference", _image)
 ARGV = FieldType("list of texts", _argv, _LIST_SCHEMA)
-ENV = FieldType("mapping of texts", _env, _MAP_SCHEMA)
+ENV = FieldType("mapping of texts", _env, _MAP_SCHEMA, keeps_secrets=True)
 LABELS = FieldType("mapping of texts", _labels, _MAP_SCHEMA)
 PORTS = FieldType('list of ports ("[IP:][HOST:]PORT[/udp]")', _ports, _LIST_SCHEMA)
 VOLUMES = FieldType('list of volumes ("SOURCE:/PATH[:ro]")', _volumes, _LIST_SCHEMA)

@@ -51,7 +51,7 @@ class Spec:
 
     def shown(self) -> dict[str, Value]:
         """Each field as plans show it: readable, or only its digest where it may hold a secret."""
-        return {name: _digest(value)[:12] if name in _HIDDEN else value for name, value in self.fields.items()}
+        return {name: _shown(name, value) for name, value in self.fields.items()}
 
     def options(self, env: Mapping[str, str]) -> Json:
         """What the engine's API wants for it (`POST /containers/create`, API 1.41)."""
@@ -94,6 +94,13 @@ def made_with(labels: Mapping[str, str]) -> dict[str, Value]:
         fields = {}  # somebody else wrote that label: the digest alone decides
     known = fields if isinstance(fields, dict) else {}
     return {**{name: _value(known[name]) for name in SPEC_FIELDS if name in known}, "spec": labels[SPEC_LABEL]}
+
+
+def _shown(name: str, value: Any) -> Value:  # noqa: ANN401  (any field)
+    if isinstance(value, Content) and value.secret:
+        return "secret"
+    shown: Value = _digest(value)[:12] if name in _HIDDEN else value
+    return shown
 
 
 def _value(shown: object) -> Value:

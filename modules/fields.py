@@ -32,11 +32,12 @@ Parse = Callable[[object, Lookup], object]
 
 @dataclass(frozen=True)
 class FieldType:
-    """One type: its name in the documentation, its parser, and its JSON Schema."""
+    """One type: its name in the documentation, its parser, and its JSON Schema; whether a secret may go into it."""
 
     name: str
     parse: Parse
     schema: Mapping[str, object]
+    keeps_secrets: bool = False  # it parses to a Content, which is never shown when it is secret
 
 
 def identity(kind: FieldType, doc: str) -> Any:  # noqa: ANN401  (stands where a dataclass default stands)
@@ -150,10 +151,13 @@ OCTAL_MODE = FieldType(
 STRINGS = FieldType("list of texts", _strings, _STRINGS)
 STRING_MAP = FieldType("mapping of texts", _string_map, {"type": "object", "additionalProperties": _STRING})
 RESOURCE_IDS = FieldType("list of resource ids, globs allowed", _strings, _STRINGS)
-TEXT_CONTENT = FieldType("text", lambda value, lookup: lookup.text(expect_text(value)), _STRING)
+TEXT_CONTENT = FieldType("text", lambda value, lookup: lookup.text(expect_text(value)), _STRING, keeps_secrets=True)
 SOURCE_CONTENT = FieldType("file in a files/ folder", lambda value, lookup: lookup.source(expect_text(value)), _STRING)
 TEMPLATE_CONTENT = FieldType(
-    "Jinja2 file in a templates/ folder", lambda value, lookup: lookup.template(expect_text(value)), _STRING
+    "Jinja2 file in a templates/ folder",
+    lambda value, lookup: lookup.template(expect_text(value)),
+    _STRING,
+    keeps_secrets=True,
 )
 
 

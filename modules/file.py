@@ -37,6 +37,7 @@ from modules.fields import (
 )
 from modules.paths import Attributes, ancestors, placed, remove, replaceable, unit_file_refreshes
 
+_SECRET, _ANOTHER = "secret", "another"  # all that is said of a content that a secret went into
 _READ_LIMIT = 64 << 20  # bytes; a larger file of another size than wanted differs, and is not read to know how
 _DIFF_LIMIT = 1 << 20  # bytes of either side
 
@@ -59,7 +60,9 @@ class File(Resource, kind="file", identity="path"):
     template: Content | None = option(TEMPLATE_CONTENT, "A template of the repository that it is rendered from.")
     owner: str | None = option(NAME, "The user who owns it: a name, or a number in quotes.")
     group: str | None = option(NAME, "The group it belongs to: a name, or a number in quotes.")
-    mode: str | None = option(OCTAL_MODE, "Its permissions. A new file gets 0644 when none are given.")
+    mode: str | None = option(
+        OCTAL_MODE, "Its permissions. A new file gets 0644 when none are given, and 0600 when a secret went into it."
+    )
     validate: tuple[str, ...] | None = option(
         STRINGS,
         "A command that must succeed before the file is replaced; `%s` in it is the path of the new file, complete "
@@ -108,7 +111,7 @@ class File(Resource, kind="file", identity="path"):
         wanted = self._wanted
         return {
             "ensure": "present",
-            "content": None if wanted is None else wanted.digest,
+            "content": None if wanted is None else _SECRET if wanted.secret else wanted.digest,
             "owner": self.owner,
             "group": self.group,
             "mode": self.mode,
@@ -156,7 +159,7 @@ class File(Resource, kind="file", identity="path"):
     def contents(self, host: HostView, drift: Drift) -> tuple[bytes, bytes] | None:
         """The bytes now and wanted; None when either side is too large to be of use to a reader."""
         wanted = self._wanted
-        if wanted is None or "content" not in drift or wanted.size > _DIFF_LIMIT:
+        if wanted is None or wanted.secret or "content" not in drift or wanted.size > _DIFF_LIMIT:
             return None
         found = host.files.lstat(self.path)
         if found is None or found.type != "file":
@@ -198,7 +201,10 @@ class File(Resource, kind="file", identity="path"):
         wanted = self._wanted
         if found.size > _READ_LIMIT and (wanted is None or wanted.size != found.size):
             return f"{found.size} bytes, not read"
-        return files.digest(self.path)
+        digest = files.digest(self.path)
+        if wanted is None or not wanted.secret:
+            return digest
+        return _SECRET if digest == wanted.digest else _ANOTHER  # nothing that could be guessed from is shown
 
     def _begin(self, host: Host, drift: Drift) -> Staged | None:
         """Close the drift, up to a new content staged and found valid, which is returned."""
@@ -222,7 +228,7 @@ class File(Resource, kind="file", identity="path"):
 
     def _stage(self, host: Host, data: bytes, found: Stat | None) -> Staged:
         uid, gid = self._attributes.ids(host.accounts)
-        mode = 0o644
+        mode = 0o600 if self._wanted is not None and self._wanted.secret else 0o644
         if found is not None and found.type == "file":
             uid, gid = found.uid if uid == -1 else uid, found.gid if gid == -1 else gid
             stripped = 0 if (uid, gid) == (found.uid, found.gid) else 0o6000  # as chown(2) does

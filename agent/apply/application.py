@@ -42,6 +42,7 @@ class Conduct:
     stopped: Callable[[], bool] = lambda: False
     removals_confirmed: bool = False
     begin: Callable[[InHand], None] = lambda _in_hand: None
+    redact: Callable[[str], str] = lambda text: text  # takes secrets out of what tools said
 
 
 class Application:
@@ -71,6 +72,7 @@ class Application:
 
     def tell(self, outcome: Outcome) -> None:
         """Keep an outcome, and say it when there is anything to say."""
+        outcome = self._redacted(outcome)
         self.outcomes[outcome.id] = outcome
         if outcome.result != IN_SYNC:
             self.conduct.tell(outcome)
@@ -78,6 +80,9 @@ class Application:
     def _begin(self, names: Sequence[str]) -> None:
         step = self._position[names[0]] + 1
         self.conduct.begin(InHand(names[0], len(names) - 1, step, len(self._position)))
+
+    def _redacted(self, outcome: Outcome) -> Outcome:
+        return replace(outcome, message=self.conduct.redact(outcome.message)) if outcome.message else outcome
 
     def _recover(self) -> None:
         """Clear away what an interrupted apply left; the plan looked before that, so it counts as changed."""
@@ -184,7 +189,7 @@ class Application:
             self.store.finish(entries, changes, forgotten)
 
     def _audit(self, outcomes: Iterable[Outcome]) -> Iterator[Changed]:
-        for outcome in outcomes:
+        for outcome in map(self._redacted, outcomes):
             if outcome.result == FAILED and self.store.last_message(outcome.id) == outcome.message:
                 continue
             drift = {name: [change.before, change.after] for name, change in outcome.drift.items()}

@@ -18,15 +18,25 @@ from agent.catalog import Catalog, Node
 from agent.catalog.codec import decode, encode
 from agent.errors import Place
 from agent.facts import Facts
+from agent.secrets import Vault
 from agent.source import Tree
 
 
 @dataclass(frozen=True)
+class Cache:
+    """Where a compiled catalog is kept, if anywhere, and whether it may be written there."""
+
+    path: str = ""
+    writable: bool = False
+
+
+@dataclass(frozen=True)
 class Compiled:
-    """A catalog, and a digest that is the same when it is the same."""
+    """A catalog, and a digest that is the same when it is the same; with the vault when it was compiled just now."""
 
     catalog: Catalog
     digest: str
+    vault: Vault | None = None
 
 
 def load(path: str, tree: Tree, host: str) -> Compiled | None:
@@ -43,8 +53,11 @@ def load(path: str, tree: Tree, host: str) -> Compiled | None:
     return Compiled(Catalog(host, nodes), hashlib.sha256(text).hexdigest())
 
 
-def save(path: str, catalog: Catalog, inputs: Mapping[str, str], facts: Mapping[str, Any]) -> Compiled:
-    """Write the catalog with what it was built from; with an empty path only its digest is computed."""
+def save(cache: Cache, catalog: Catalog, inputs: Mapping[str, str], facts: Mapping[str, Any], vault: Vault) -> Compiled:
+    """Write the catalog with what it was built from; where that is not allowed, only its digest is computed.
+
+    A catalog that lacks a secret is not kept: the key may be there in the next pass.
+    """
     nodes = [
         (
             *encode(node.resource, with_data=True),
@@ -58,9 +71,9 @@ def save(path: str, catalog: Catalog, inputs: Mapping[str, str], facts: Mapping[
     ]
     made = {"code": _code(), "host": catalog.host, "inputs": inputs, "facts": facts, "nodes": nodes}
     text = json.dumps(made, separators=(",", ":")).encode()
-    if path:
-        _replace(path, text)
-    return Compiled(catalog, hashlib.sha256(text).hexdigest())
+    if cache.path and cache.writable and not vault.lacks:
+        _replace(cache.path, text)
+    return Compiled(catalog, hashlib.sha256(text).hexdigest(), vault)
 
 
 def _valid(cached: Mapping[str, Any], tree: Tree, host: str) -> bool:

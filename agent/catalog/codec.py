@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from agent.catalog import Catalog
 from modules.api import Content, Resource
 from modules.registry import kind_named
 
 _CONTENT = "$content"
+SECRET = "secret:"  # stands for a blob: what a secret went into is compiled again when its bytes are needed
 
 
 def encode(resource: Resource, *, with_data: bool) -> list[Any]:
@@ -33,9 +35,20 @@ def decode(encoded: Any) -> Resource:  # noqa: ANN401  (JSON)
     return resource
 
 
+def secret_contents(catalog: Catalog) -> Iterator[Content]:
+    """Every content of a catalog that a secret went into."""
+    for node in catalog.nodes:
+        for field in dataclasses.fields(node.resource):
+            value = getattr(node.resource, field.name)
+            if isinstance(value, Content) and value.secret:
+                yield value
+
+
 def _plain(value: Any, *, with_data: bool) -> Any:  # noqa: ANN401
     if isinstance(value, Content):
         encoded = {_CONTENT: value.digest, "size": value.size, "blob": value.blob}
+        if value.secret:
+            return encoded | {"secret": True, "blob": SECRET + value.digest, "missing": value.missing}
         if with_data and value.data is not None:
             encoded["data"] = base64.b64encode(value.data).decode()
         return encoded
@@ -53,5 +66,12 @@ def _rich(value: Any) -> Any:  # noqa: ANN401
         return value
     if _CONTENT in value:
         data = value.get("data")
-        return Content(value[_CONTENT], value["size"], value["blob"], None if data is None else base64.b64decode(data))
+        return Content(
+            value[_CONTENT],
+            value["size"],
+            value["blob"],
+            None if data is None else base64.b64decode(data),
+            value.get("secret", False),
+            value.get("missing", ""),
+        )
     return {key: _rich(item) for key, item in value.items()}

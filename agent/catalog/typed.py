@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -13,7 +14,8 @@ from agent.errors import ManifestInvalid, Place, Problem, gather, nearest
 from agent.manifest import Declaration
 from agent.manifest.lookup import Lookup
 from agent.manifest.structure import problem
-from modules.api import Resource
+from agent.secrets import SecretUnavailable, Vault
+from modules.api import Content, Resource
 from modules.fields import FieldType, describe
 from modules.registry import KIND_NAMES, kind_named
 
@@ -58,8 +60,28 @@ class _Reader:
     def render(self, key: str) -> Any:  # noqa: ANN401  (any plain value)
         return self.declaration.scope.renderer.value(self.block[key], self.names, self.block.place(key))
 
+    def render_openly(self, key: str) -> Any:  # noqa: ANN401
+        """Render what is shown wherever the resource is named: it may hold no secret."""
+        return self._openly(key, lambda: self.render(key))
+
+    def holds(self, key: str) -> bool:
+        """Evaluate a condition, which is shown too."""
+        condition = self.declaration.scope.renderer.condition
+        return bool(self._openly(key, lambda: condition(self.block[key], self.names, self.block.place(key))))
+
+    def _openly(self, key: str, evaluate: Callable[[], Any]) -> Any:  # noqa: ANN401
+        with self.vault.noting() as secrets, suppress(SecretUnavailable):
+            value = evaluate()
+        if secrets:
+            raise problem(self.block.place(key), f"`{key}` may hold no secret, for it is shown")
+        return value
+
     def lookup(self) -> Lookup:
         return self.declaration.scope.lookup(self.names)
+
+    @property
+    def vault(self) -> Vault:
+        return self.declaration.scope.vault
 
 
 def typed_resources(declaration: Declaration, names: Mapping[str, Any]) -> list[Typed]:
@@ -101,7 +123,7 @@ def _unknown_field(kind: type[Resource], label: str, key: str) -> str:
 
 
 def _items(reader: _Reader) -> Sequence[Any]:
-    given, place = reader.render("for_each"), reader.block.place("for_each")
+    given, place = reader.render_openly("for_each"), reader.block.place("for_each")
     if isinstance(given, (list, dict)) and len(given) > MAX_RESOURCES:
         raise problem(place, f"`for_each` over {len(given):,} items, more than the {MAX_RESOURCES:,} resources allowed")
     if isinstance(given, list):
@@ -113,10 +135,8 @@ def _items(reader: _Reader) -> Sequence[Any]:
 
 def _one(kind: type[Resource], reader: _Reader) -> list[Typed]:
     block = reader.block
-    if "when" in block:
-        condition = reader.declaration.scope.renderer.condition
-        if not condition(block["when"], reader.names, block.place("when")):
-            return []
+    if "when" in block and not reader.holds("when"):
+        return []
     identity = _identity(kind, reader)
     label = f"{kind.kind}:{identity}"
     values = dict(gather(lambda key: _field(kind, label, key, reader), _field_keys(kind, block)))
@@ -135,7 +155,7 @@ def _field_keys(kind: type[Resource], block: Block) -> Iterator[str]:
 def _identity(kind: type[Resource], reader: _Reader) -> object:
     place = reader.block.place(kind.kind)
     try:
-        return field_types(kind)[kind.identity_field].parse(reader.render(kind.kind), reader.lookup())
+        return field_types(kind)[kind.identity_field].parse(reader.render_openly(kind.kind), reader.lookup())
     except ValueError as error:
         raise problem(place, f"{kind.kind}: {error}") from error
 
@@ -144,19 +164,35 @@ def _field(kind: type[Resource], label: str, key: str, reader: _Reader) -> tuple
     place, types = reader.block.place(key), field_types(kind)
     if key not in types or key == kind.identity_field:
         raise problem(place, _unknown_field(kind, label, key))
-    value = reader.render(key)
-    if value is None:
-        raise problem(place, f'"{key}" of {label} is empty; leave it out to leave it unmanaged')
     try:
-        return key, types[key].parse(value, reader.lookup())
+        with reader.vault.noting() as secrets:
+            value = reader.render(key)
+            if value is None:
+                raise problem(place, f'"{key}" of {label} is empty; leave it out to leave it unmanaged')
+            parsed = types[key].parse(value, reader.lookup())
+    except SecretUnavailable as error:
+        parsed = Content(
+            "", 0, secret=True, missing=str(error)
+        )  # fails what uses it, when it is applied, and nothing else
     except ValueError as error:
         raise problem(place, f'"{key}" of {label} {error}') from error
+    return key, _kept(parsed, secrets, types[key], place, f'"{key}" of {label}')
+
+
+def _kept(parsed: object, secrets: set[str], kind: FieldType, place: Place, label: str) -> object:
+    """A content that a secret went into is marked; any other value would be shown, so it may hold none."""
+    if not secrets:
+        return parsed
+    if not kind.keeps_secrets:
+        names = ", ".join(f"secret('{name}')" for name in sorted(secrets))
+        raise problem(place, f"{label} holds {names} and would show it; secrets go into `content`, `template` or `env`")
+    return dataclasses.replace(parsed, secret=True) if isinstance(parsed, Content) else parsed
 
 
 def _edges(key: str, reader: _Reader) -> tuple[str, ...]:
     if key not in reader.block:
         return ()
-    value, place = reader.render(key), reader.block.place(key)
+    value, place = reader.render_openly(key), reader.block.place(key)
     ids = [value] if isinstance(value, str) else value
     if not isinstance(ids, (list, Items)) or not all(isinstance(item, str) for item in ids):
         raise problem(place, f"`{key}` takes a list of resource ids such as file:/etc/motd, not {describe(value)}")

@@ -16,6 +16,7 @@ VERBS = {  # verb -> module, in the order of --help
     "show": ("agent.cli.show", "show the resources of this host, or one in full"),
     "explain": ("agent.cli.explain", "tell which file and line gives a variable or a resource"),
     "facts": ("agent.cli.facts", "show what templates can know about this host"),
+    "secret": ("agent.cli.secret", "make secrets that only some hosts can open"),
     "run": ("agent.cli.run", "be the daemon, in the foreground (what the systemd unit starts)"),
     "version": ("agent.cli.version", "show the version"),
 }

@@ -57,8 +57,9 @@ def unmoved(session: Session) -> bool:
 
 def make_pass(session: Session, reason: str, desired: Desired, conduct: Conduct, started: float) -> Report:
     """Reconcile, then write the history (when anything happened) and the status file."""
-    host = LocalHost(session.site.root, desired.revision.blob, session.site.engine_socket)
+    host = LocalHost(session.site.root, desired.read, session.site.engine_socket)
     journalled = _journalled(session)
+    conduct = replace(conduct, redact=desired.redact)
     if journalled:
         conduct = replace(conduct, tell=partial(_tell_both, conduct.tell, desired.revision.commit))
     outcomes = reconcile(desired, host, session.store, conduct)

@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
         progress.say(f"asking {session.site.remote.shown}")
         desired = session.newest(options.ref)
         progress.say(observing(len(desired.compiled.catalog.nodes)))
-        host = LocalView(session.site.root, desired.revision.blob, session.site.engine_socket)
+        host = LocalView(session.site.root, desired.read, session.site.engine_socket)
         with progress.ticking():
             plan = plan_desired(desired, host, session.store)
         progress.clear()

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from agent.catalog.cache import Compiled
+from agent.catalog.cache import Cache, Compiled
+from agent.cli.opening import opener
 from agent.errors import ConfigInvalid, StateUnusable
 from agent.reconcile import Desired, compile_tree
 from agent.settings import Settings, load
@@ -31,6 +32,7 @@ class Site:
     remote: Remote
     working_tree: bool
     engine_socket: str
+    secret_identity: str
     limits: dict[str, float]
 
     @property
@@ -68,6 +70,7 @@ def site_of(options: argparse.Namespace, settings: Settings | None = None) -> Si
         remote=remote,
         working_tree=options.working_tree,
         engine_socket=settings.container_engine,
+        secret_identity=settings.secret_identity,
         limits={
             "poll_seconds": settings.poll_interval,
             "drift_seconds": settings.drift_interval,
@@ -90,17 +93,18 @@ class Session:
     cache: str  # path of the compiled catalog; empty when it cannot be read
     writable: bool
 
-    def compiled(self, tree: Tree) -> Compiled:
+    def compiled(self, tree: Tree, *, cached: bool = True) -> Compiled:
         """Compile what a tree says about this host. Raises ManifestInvalid."""
-        return compile_tree(tree, self.site.host, self.cache, keep=self.writable)
+        cache = Cache(self.cache, self.writable) if cached else Cache()
+        return compile_tree(tree, self.site.host, cache, opener(self.site.secret_identity))
 
     def newest(self, ref: str | None = None) -> Desired:
         """Fetch and compile what was asked for: the working tree, a ref, or the newest revision. Raises AgentError."""
         if self.site.working_tree:
             tree = WorkingTree(self.site.remote.url)
-            return Desired(self.compiled(tree), tree)
+            return Desired(self.compiled(tree), tree, self.compiled)
         revision = self.source.at(ref) if ref else self.source.fetch(self.store.recall("in_force") or None)
-        return Desired(self.compiled(revision), revision)
+        return Desired(self.compiled(revision), revision, self.compiled)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import sys
 from agent.cli.progress import Progress
 from agent.cli.text import paint, printable, several
 from agent.errors import AgentError, ConfigInvalid, ManifestInvalid, Place, Problem, TreeError
+from agent.secrets import unopened
 from agent.source import WorkingTree
 
 HELP = """Check a checkout of a repository for every host it names: syntax, kinds, fields, templates, dependencies.
@@ -47,10 +48,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check_host(tree: WorkingTree, host: str) -> list[Problem]:
+    from agent.catalog.cache import Cache
     from agent.reconcile import compile_tree
 
     try:
-        compile_tree(tree, host, "")
+        compile_tree(tree, host, Cache(), unopened)
     except ManifestInvalid as error:
         return list(error.problems)
     except TreeError as error:

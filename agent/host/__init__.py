@@ -61,6 +61,8 @@ class LocalView:
 
     def content(self, content: Content) -> bytes:
         """The bytes of a content."""
+        if content.missing:
+            raise ResourceError(content.missing)
         if content.data is not None:
             return content.data
         if content.blob is None:

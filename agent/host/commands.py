@@ -15,7 +15,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.host.output import Output, drain
 from agent.host.staging import write_all
@@ -79,6 +79,10 @@ _PACKAGES = {
     "systemd-run": "systemd",
     "rpm": "rpm",
     "dnf": "dnf",
+    "age": "age",
+    "gpgv": "gpgv",
+    "ssh-keygen": "openssh-client",
+    "sops": "sops",
 }
 
 _transactions = itertools.count(1)
@@ -91,7 +95,8 @@ class Command:
     argv: tuple[str, ...]
     accept: Sequence[int] = (0,)
     timeout_seconds: float = 60
-    stdin: str = ""
+    stdin: str | bytes = ""
+    env: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """The command line, to be pasted into a shell."""
@@ -112,6 +117,28 @@ def probe(command: Command) -> Completed:
 def run(command: Command) -> Completed:
     """Run a command that may change the host. Raises ResourceError."""
     return _run(command, Output(_KEPT), Output(_KEPT))
+
+
+def convert(
+    argv: Sequence[str], data: bytes, *, env: Mapping[str, str] | None = None, timeout_seconds: float = 30
+) -> bytes:
+    """What a command makes of `data`, which it reads from standard input. Raises ResourceError, which quotes no output."""
+    stdout, stderr = Output(_PROBED), Output(_KEPT)
+    command = Command(tuple(argv), (0,), timeout_seconds, data, env or {})
+    try:
+        _run(command, stdout, stderr)
+    except ResourceError as error:
+        if stdout.lost or not stderr.text().strip():
+            raise ResourceError(f"{command} failed and did not say why") from error
+        raise ResourceError(" ".join(stderr.text().split())[-400:]) from error
+    if stdout.lost:
+        raise ResourceError(f"{command} printed more than {_PROBED} bytes, more than the agent takes in")
+    return stdout.data()
+
+
+def ask(argv: Sequence[str], data: bytes, *, timeout_seconds: float = 30) -> Completed:
+    """What a command says of `data`, which it reads from standard input; any status is an answer. Raises ResourceError."""
+    return _run(Command(tuple(argv), range(256), timeout_seconds, data), Output(_KEPT), Output(_KEPT))
 
 
 def reads_only(argv: Sequence[str]) -> bool:
@@ -151,7 +178,7 @@ def run_detached(argv: Sequence[str], env: Mapping[str, str], timeout_seconds: f
 def _run(command: Command, stdout: Output, stderr: Output) -> Completed:
     argv = (_program(command.argv[0]), *command.argv[1:])
     with _input(command.stdin) as stdin:
-        process = _start(argv, {}, (stdin, subprocess.PIPE, subprocess.PIPE))
+        process = _start(argv, command.env, (stdin, subprocess.PIPE, subprocess.PIPE))
         try:
             if not drain(process, (stdout, stderr), time.monotonic() + command.timeout_seconds):
                 raise ResourceError(_say(f"{command} did not end in {command.timeout_seconds:g} s", stdout, stderr))
@@ -222,12 +249,12 @@ def _memory_file(name: str) -> Iterator[int]:
 
 
 @contextmanager
-def _input(text: str) -> Iterator[int]:
+def _input(text: str | bytes) -> Iterator[int]:
     """Standard input: a file in memory, so that nobody has to feed it, or nothing."""
     if not text:
         yield subprocess.DEVNULL
         return
     with _memory_file("stdin") as descriptor:
-        write_all(descriptor, text.encode())
+        write_all(descriptor, text.encode() if isinstance(text, str) else text)
         os.lseek(descriptor, 0, os.SEEK_SET)
         yield descriptor

@@ -41,6 +41,10 @@ class Output:
             self.lost += len(self._tail) - self._half
             del self._tail[: -self._half]
 
+    def data(self) -> bytes:
+        """The bytes that were kept."""
+        return bytes(self._head + self._tail)
+
     def text(self) -> str:
         """All that was kept, decoded; what was left out is said between head and tail."""
         gap = f"\n[... {self.lost} bytes left out ...]\n".encode() if self.lost else b""

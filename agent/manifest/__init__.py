@@ -25,6 +25,7 @@ from agent.manifest.structure import (
     role_uses,
 )
 from agent.manifest.variables import Layer, Variables, merge
+from agent.secrets import DIRECTORY, Open, Vault, unopened
 from agent.source import Entry, Tree
 
 
@@ -47,6 +48,7 @@ class Manifest:
     layers: tuple[Layer, ...]  # of variables, lowest first
     names: Mapping[str, Any]  # what templates see
     declarations: tuple[Declaration, ...]
+    vault: Vault  # the secrets that were opened for it
     inputs: Mapping[str, str]  # the object ids of the documents and folders it was read from, "" where there is none
 
 
@@ -87,19 +89,23 @@ class Recording:
 
     def _note(self, path: str) -> None:
         top, _, rest = path.partition("/")
-        key = f"{top}/{rest.partition('/')[0]}" if rest and top in ("roles", "hosts", "groups") else top
+        key = f"{top}/{rest.partition('/')[0]}" if rest and top in ("roles", "hosts", "groups", DIRECTORY) else top
         if key not in self.inputs:
             entry = self._tree.entry(key)
             self.inputs[key] = entry.id if entry else ""
 
 
-def read_manifest(tree: Tree, host: str, facts: Facts) -> Manifest:
-    """Read what a revision says about a host. Raises ManifestInvalid with every problem of the documents that apply."""
+def read_manifest(tree: Tree, host: str, facts: Facts, opener: Open = unopened) -> Manifest:
+    """Read what a revision says about a host; `opener` opens the secrets that its templates ask for.
+
+    Raises ManifestInvalid with every problem of the documents that apply.
+    """
     recording = Recording(tree)
     fleet = read_fleet(recording)
     conditions: Mapping[str, Any] = {"facts": facts, "host": host}
-    bounds = Bounds()
-    scope = Scope(recording, [""], bounds)
+    vault = Vault(recording, opener)
+    scope_of = partial(Scope, recording, bounds=Bounds(), vault=vault)
+    scope = scope_of([""])
     groups = _groups_of(fleet, host, partial(_holds, scope, conditions))
     own = load(recording, f"hosts/{host}", MEMBER_KEYS)
     if own is None and not groups:
@@ -117,7 +123,8 @@ def read_manifest(tree: Tree, host: str, facts: Facts) -> Manifest:
         roles=tuple(roles),
         layers=layers,
         names=names,
-        declarations=tuple(_declarations(partial(Scope, recording, bounds=bounds), members, roles)),
+        declarations=tuple(_declarations(scope_of, members, roles)),
+        vault=vault,
         inputs=recording.inputs,
     )
 
@@ -165,7 +172,7 @@ def _names(layers: Sequence[Layer], scope: Scope, conditions: Mapping[str, Any])
     def render(raw: Any, place: Place) -> Any:  # noqa: ANN401
         return scope.renderer.value(raw, names, place)
 
-    names |= {"vars": Variables(merge(layers), "vars", render), **conditions}
+    names |= {"vars": Variables(merge(layers), "vars", render, scope.vault), **conditions, "secret": scope.vault.text}
     return names
 
 

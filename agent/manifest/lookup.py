@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from agent.errors import Place, TreeError, nearest
 from agent.manifest.bounds import Bounds
 from agent.manifest.render import Names, Renderer
+from agent.secrets import Vault
 from agent.source import Tree
 from modules.api import Content
 
@@ -25,8 +26,8 @@ class Scope:
     A role finds its own first, then those at the root; a host or group those at the root, then those of its roles.
     """
 
-    def __init__(self, tree: Tree, folders: Sequence[str], bounds: Bounds) -> None:
-        self._tree, self._folders = tree, folders
+    def __init__(self, tree: Tree, folders: Sequence[str], bounds: Bounds, vault: Vault) -> None:
+        self._tree, self._folders, self.vault = tree, folders, vault
         self.renderer = Renderer(self._template_text, bounds)
 
     def lookup(self, names: Names) -> Lookup:

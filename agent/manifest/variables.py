@@ -8,6 +8,7 @@ from typing import Any
 
 from agent.documents import Block
 from agent.errors import ManifestInvalid, Place, Problem, gather
+from agent.secrets import Vault
 
 
 @dataclass(frozen=True)
@@ -89,11 +90,15 @@ def origins(layers: Sequence[Layer], path: Sequence[str]) -> list[Origin]:
 
 
 class Variables(Mapping[str, Any]):
-    """Merged variables as templates see them: a string with Jinja in it is rendered when it is first used."""
+    """Merged variables as templates see them: a string with Jinja in it is rendered when it is first used.
 
-    def __init__(self, raw: Block, label: str, render: Callable[[Any, Place], Any]) -> None:
+    A variable that a secret went into stays known for it, however often it is used.
+    """
+
+    def __init__(self, raw: Block, label: str, render: Callable[[Any, Place], Any], vault: Vault) -> None:
         self.label = label
-        self._raw, self._render = raw, render
+        self._raw, self._render, self._vault = raw, render, vault
+        self._secrets: dict[str, set[str]] = {}
         self._rendered: dict[str, Any] = {}
         self._rendering: set[str] = set()
 
@@ -104,14 +109,16 @@ class Variables(Mapping[str, Any]):
                 raise ManifestInvalid([Problem(place, f"{self.label}.{key} is defined by itself")])
             self._rendering.add(key)
             try:
-                self._rendered[key] = self._child(key, raw, place)
+                with self._vault.noting() as self._secrets[key]:
+                    self._rendered[key] = self._child(key, raw, place)
             finally:
                 self._rendering.discard(key)
+        self._vault.note(self._secrets[key])
         return self._rendered[key]
 
     def _child(self, key: str, raw: Any, place: Place) -> Any:  # noqa: ANN401
         if isinstance(raw, Block):
-            return Variables(raw, f"{self.label}.{key}", self._render)
+            return Variables(raw, f"{self.label}.{key}", self._render, self._vault)
         return self._render(raw, place)
 
     def __iter__(self) -> Iterator[str]:

@@ -28,8 +28,8 @@ class GitRepository:
 
     def __init__(self, directory: Path, name: str = "fleet") -> None:
         self.bare = directory / f"{name}.git"
-        self._work = directory / f"{name}.work"
-        self._work.mkdir(parents=True)
+        self.work = directory / f"{name}.work"
+        self.work.mkdir(parents=True)
         subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(self.bare)], check=True, env=_environment())
         self._git("init", "-q", "-b", "main", ".")
         self._git("remote", "add", "origin", str(self.bare))
@@ -37,7 +37,7 @@ class GitRepository:
     def commit(self, files: Mapping[str, str | bytes | None], message: str = "change") -> str:
         """Write files (None removes one), commit and push them; the commit's id."""
         for path, content in files.items():
-            target = self._work / path
+            target = self.work / path
             if content is None:
                 target.unlink()
                 continue
@@ -47,7 +47,7 @@ class GitRepository:
 
     def copy(self, source: Path, message: str = "first") -> str:
         """Commit and push a copy of a directory."""
-        subprocess.run(["cp", "-a", f"{source}/.", str(self._work)], check=True)
+        subprocess.run(["cp", "-a", f"{source}/.", str(self.work)], check=True)
         return self._push(message)
 
     def rewrite(self, message: str = "another history") -> str:
@@ -69,7 +69,7 @@ class GitRepository:
         return self.head()
 
     def _git(self, *arguments: str) -> str:
-        command = ["git", "-C", str(self._work), *arguments]
+        command = ["git", "-C", str(self.work), *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True, env=_environment()).stdout.strip()
 
 

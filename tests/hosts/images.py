@@ -21,6 +21,7 @@ RUNTIME = (
     "python3-yaml",
     "python3-psutil",
     "python3-systemd",
+    "age",
 )
 ENGINE = ("docker.io", "iptables", "python3-docker")
 ENGINE_COMMAND = {"bookworm": (), "trixie": ("docker-cli",)}  # a package of its own since trixie

@@ -72,6 +72,7 @@ class Fleet:
 
     def __init__(self, host: Machine, repository: GitRepository) -> None:
         self.host, self.repository = host, repository
+        self.keys = repository.bare.parent  # where a test keeps private keys
 
     def configure(self, **settings: object) -> None:
         """Write the two lines of settings, and whatever else is asked."""

@@ -11,14 +11,14 @@ from agent.daemon.notify import MAX_LINE, Notifier, one_line
 
 
 def test_assignments_reach_the_service_manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(5)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(5)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         monkeypatch.setenv("WATCHDOG_USEC", "600000000")
         notifier = Notifier()
         notifier.say("WATCHDOG=1", "STATUS=CRITICAL: it failed\nMAINPID=1\nSTOPPING=1")
-        assert manager.recv(4096) == b"WATCHDOG=1\nSTATUS=CRITICAL: it failed"
+        assert systemd.recv(4096) == b"WATCHDOG=1\nSTATUS=CRITICAL: it failed"
     assert notifier.watchdog_seconds == 600
 
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from agent.documents import Block, parse_document
 from agent.errors import ManifestInvalid
 from agent.manifest.variables import Layer, Variables, merge, origins
+from agent.secrets import Vault, unopened
+from tests.unit.memory import MemoryTree
 
 # One shape for all layers: a mapping never meets something else, so that every merge is allowed.
 LEAVES = st.none() | st.integers() | st.text("xyz", max_size=3) | st.lists(st.integers(), max_size=2)
@@ -97,7 +99,9 @@ def test_a_variable_is_rendered_once_and_only_when_it_is_used() -> None:
         asked.append(f"{place}")
         return f"<{raw}>"
 
-    variables = Variables(merge([layer("one", {"a": "x", "b": "y", "m": {"c": "z"}})]), "vars", render)
+    variables = Variables(
+        merge([layer("one", {"a": "x", "b": "y", "m": {"c": "z"}})]), "vars", render, Vault(MemoryTree({}), unopened)
+    )
     assert variables["a"] == variables["a"] == "<x>"
     assert variables["m"]["c"] == "<z>"
     assert asked == ["one.yaml:1", "one.yaml:4"]

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from agent.apply import Conduct, Outcome
+from agent.catalog.cache import Cache, Compiled
 from agent.plan import Plan
 from agent.reconcile import Desired, compile_tree, plan_desired, reconcile
-from agent.source import Revision
+from agent.secrets import unopened
+from agent.source import Revision, Tree
 from agent.store import Entry, Store
 from modules.api import Completed, Host
 from tests.unit.fake_apt import FakeApt
@@ -69,7 +71,11 @@ def desired(resources: str) -> Desired:
     """What is to be held; `resources` is the YAML of the host's list."""
     tree = MemoryTree({"fleet.yaml": "format: 1\n", f"hosts/{NAME}.yaml": f"resources:\n{resources}"})
     tree.commit = hashlib.sha1(resources.encode()).hexdigest()
-    return Desired(compile_tree(tree, NAME, ""), cast("Revision", tree))
+
+    def compiler(tree: Tree, *, cached: bool = True) -> Compiled:
+        return compile_tree(tree, NAME, Cache(), unopened)
+
+    return Desired(compiler(tree), cast("Revision", tree), compiler)
 
 
 class World:
