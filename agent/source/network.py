@@ -11,6 +11,7 @@ from agent.source.isolated import Died, Overdue, run_isolated
 from agent.source.remote import Remote, private_file
 
 FETCHED = "refs/gitops-agent/fetched"
+_SET_HOME_DIRECTORY = 38  # GIT_OPT_SET_HOMEDIR (git2/common.h)
 
 
 def remote_heads(remote: Remote, repository: str) -> dict[str, str]:
@@ -121,12 +122,26 @@ def _trust(remote: Remote, repository: str) -> None:
 
 def _set_up_child(library: Any, remote: Remote, repository: str) -> None:  # noqa: ANN401
     """Process-wide settings of libgit2, which is why this runs in a process of its own."""
-    os.environ["HOME"] = _home(repository)
-    library.settings.search_path[library.GIT_CONFIG_LEVEL_GLOBAL] = _home(repository)
+    home = _home(repository)
+    os.environ["HOME"] = home  # enough for libgit2 before 1.7
+    library.settings.search_path[library.GIT_CONFIG_LEVEL_GLOBAL] = home
     if hasattr(library.settings, "homedir"):
-        library.settings.homedir = _home(repository)
+        library.settings.homedir = home
+    elif library.LIBGIT2_VER >= (1, 7, 0):
+        _set_home_directory(home)
     if remote.ca_file:
         library.settings.set_ssl_cert_locations(remote.ca_file, None)
+
+
+def _set_home_directory(home: str) -> None:
+    """Tell libgit2 itself: the pygit2 of Debian 13 has no word for it, and HOME counts only when it starts."""
+    import ctypes
+
+    import pygit2._libgit2
+
+    set_option = ctypes.CDLL(pygit2._libgit2.__file__).git_libgit2_opts  # noqa: SLF001  (it shows the library nowhere else)
+    if set_option(_SET_HOME_DIRECTORY, ctypes.c_char_p(os.fsencode(home))) != 0:
+        raise OSError(f"libgit2 {pygit2.LIBGIT2_VERSION} takes no home directory, so it knows no host keys")
 
 
 def _callbacks(remote: Remote, password: str, alive: Callable[[], None]) -> Any:  # noqa: ANN401
@@ -195,6 +210,11 @@ _MEANINGS = (  # a phrase of libgit2 or of ours, what it means, and what to do n
     ),
     ("status code: 403", "{url} does not allow this account to read", "give the account read access to the repository"),
     ("status code: 404", "{url} has no such repository", "check the path in the URL, and that the account may see it"),
+    (
+        "expected CN",
+        "the certificate of {url} is for another name",
+        "use a name that stands in it; an address does not do on Debian 12",
+    ),
     ("host key", "the host key of {url} is not known, or has changed", "{trust}"),
     ("hostkey", "the host key of {url} is not known, or has changed", "{trust}"),
     (
@@ -212,7 +232,11 @@ _MEANINGS = (  # a phrase of libgit2 or of ours, what it means, and what to do n
     ("timed out", "{url} did not answer in time", "check the network, and that the server listens"),
     ("owned by", "{url} belongs to another user, so Git refuses it", "make it root's, or serve it over http or ssh"),
     ("does not appear to be a git repository", "{url} has no such repository", "check the path in the URL"),
-    ("could not find repository", "{url} is not a Git repository", "check the path"),
+    (
+        "could not find repository",
+        "{url} is not a Git repository",
+        "check the path, or add --working-tree to take a directory as it lies",
+    ),
     ("failed to resolve path", "{url} is not there", "check the path"),
 )
 
