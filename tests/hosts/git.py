@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-from tests.hosts.network import Server, local_path
+from tests.hosts.network import Server, local_path, socket_inside
 
 _BLANK = {
     "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null",
@@ -186,13 +186,12 @@ class SshServer:
 
 
 @contextlib.contextmanager
-def ssh_server(directory: Path) -> Iterator[SshServer]:
-    """Run an sshd of our own on loopback, with keys of its own."""
+def ssh_server(directory: Path, *, pid: int | None = None, port: int = 0) -> Iterator[SshServer]:
+    """Run an sshd of our own on loopback of this machine, or of a test host's process; with keys of its own."""
     directory.mkdir(parents=True, exist_ok=True)
     for name in ("host", "client", "stranger"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / name)], check=True)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = port or _free_port()
     (directory / "authorized").write_text((directory / "client.pub").read_text())
     config = f"""Port {port}
 ListenAddress 127.0.0.1
@@ -205,10 +204,11 @@ PermitRootLogin yes
 """
     (directory / "sshd_config").write_text(config)
     Path("/run/sshd").mkdir(exist_ok=True)
-    command = ["/usr/sbin/sshd", "-D", "-f", str(directory / "sshd_config"), "-E", str(directory / "log")]
+    command = ["nsenter", "-t", str(pid), "-n", "--"] if pid is not None else []
+    command += ["/usr/sbin/sshd", "-D", "-f", str(directory / "sshd_config"), "-E", str(directory / "log")]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     try:
-        _await_port(port)
+        _await_port(port, pid)
         kind, key = (directory / "host.pub").read_text().split()[:2]
         (directory / "known_hosts").write_text(f"[127.0.0.1]:{port} {kind} {key}\n")
         yield SshServer(port, directory / "client", directory / "stranger", directory / "known_hosts")
@@ -217,10 +217,17 @@ PermitRootLogin yes
         process.wait(10)
 
 
-def _await_port(port: int) -> None:
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+def _await_port(port: int, pid: int | None) -> None:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        with contextlib.suppress(OSError), socket_inside(pid) if pid is not None else socket.socket() as connection:
+            connection.settimeout(1)
+            connection.connect(("127.0.0.1", port))
             return
         time.sleep(0.05)
     raise RuntimeError(f"nothing listens on port {port}")
