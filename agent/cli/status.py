@@ -67,7 +67,10 @@ def judge(status: Mapping[str, Any], daemon: Mapping[str, Any], *, supervised: b
         return UNKNOWN, f"{name} the agent is not running, last pass {age(old)} ago; systemctl start gitops-agent"
     if supervised and old > status["limits"]["stale_seconds"]:
         return UNKNOWN, f"{name} the last verdict is {age(old)} old; see journalctl -u gitops-agent"
-    return _judge_fresh(status, now - status["source"]["fetched_at"], old)
+    verdict, headline = _judge_fresh(status, now - status["source"]["fetched_at"], old)
+    if verdict == OK and daemon.get("last_error") and status["source"]["state"] == "current":
+        return WARNING, f"{name} holds {_name(status)}, the last pass could not run: {_first(daemon['last_error'])}"
+    return verdict, headline
 
 
 def _judge_fresh(status: Mapping[str, Any], silent: float, old: float) -> tuple[str, str]:

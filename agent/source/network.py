@@ -230,6 +230,11 @@ _MEANINGS = (  # a phrase of libgit2 or of ours, what it means, and what to do n
     ("resolve", "the name of {url} cannot be resolved", "check the URL and the host's resolver"),
     ("connect to", "{url} cannot be reached", "check the network, and that the server listens"),
     ("timed out", "{url} did not answer in time", "check the network, and that the server listens"),
+    (
+        "safe.directory",
+        "{url} belongs to another user, so Git refuses it",
+        "make it root's, or serve it over http or ssh",
+    ),
     ("owned by", "{url} belongs to another user, so Git refuses it", "make it root's, or serve it over http or ssh"),
     ("does not appear to be a git repository", "{url} has no such repository", "check the path in the URL"),
     (

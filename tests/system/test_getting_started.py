@@ -126,3 +126,18 @@ def test_status_tells_why_a_unit_does_not_start(fleet: Fleet) -> None:
     status = fleet.host.run("agentctl", "status", check=False)
     assert status.returncode == 2
     assert "no licence found" in status.stdout
+
+
+def test_status_tells_when_passes_can_no_longer_run(fleet: Fleet) -> None:
+    host = fleet.host
+    fleet.hold("  - file: /etc/greeting\n    content: hello\n")
+    assert host.run("agentctl", "sync").returncode == 0
+    assert host.run("agentctl", "status").stdout.startswith("OK web-01")
+    host.write(f"{ETC}/agent.d/host.yaml", "host: web-1\n")
+    host.run("systemctl", "reload", "gitops-agent")
+    assert host.run("agentctl", "sync", check=False).returncode == 1
+    status = host.run("agentctl", "status", check=False)
+    assert status.returncode == 1
+    assert (
+        'the last pass could not run: hosts/web-1.yaml: nothing in the repository matches host "web-1"' in status.stdout
+    )
