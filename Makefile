@@ -23,7 +23,7 @@ rpm: venv ## the package for rpm-based systems, in dist/
 	@$(BIN)/python packaging/build.py rpm
 
 demo: venv ## see a throw-away host converge, drift and be repaired
-	@$(BIN)/python -m demo
+	@$(BIN)/python -m examples.demo
 
 check: venv ## the inner loop: lint, types, import contracts, unit tests
 	@$(BIN)/ruff check -q .

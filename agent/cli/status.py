@@ -28,6 +28,8 @@ HELP = (
 )
 EPILOG = "exit status: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (the monitoring-plugin convention)"
 NO_CONTACT_SECONDS = 900
+FIRST_STEPS = "write `repository: URL` in /etc/gitops-agent/agent.yaml, then systemctl start gitops-agent"
+MAX_MORE_LINES = 6  # of a message, after its first line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,16 +74,19 @@ def _daemon(path: str) -> dict[str, Any]:
 def judge(status: Mapping[str, Any], daemon: Mapping[str, Any], *, supervised: bool, now: float) -> tuple[str, str]:
     """Give the verdict and its line; never OK on a verdict that is too old, or that nobody keeps up to date."""
     if not status:
-        reason = _first(daemon.get("last_error", "")) or (
-            "no pass has ended yet" if daemon["running"] else "the agent has never run here"
-        )
-        return UNKNOWN, f"{reason}; {'see' if daemon['running'] else 'start it and see'} systemctl status gitops-agent"
+        if not daemon["running"]:
+            return UNKNOWN, f"the agent has never run here; {FIRST_STEPS}"
+        reason = _first(daemon.get("last_error", "")) or "no pass has ended yet"
+        return UNKNOWN, f"{reason}; see systemctl status gitops-agent"
     name, old = status["host"], now - status["checked_at"]
     if supervised and not daemon["running"]:
         return UNKNOWN, f"{name} the agent is not running, last pass {age(old)} ago; systemctl start gitops-agent"
     if supervised and old > status["limits"]["stale_seconds"]:
         return UNKNOWN, f"{name} the last verdict is {age(old)} old; see journalctl -u gitops-agent"
-    return _judge_fresh(status, now - status["source"]["fetched_at"], old)
+    verdict, headline = _judge_fresh(status, now - status["source"]["fetched_at"], old)
+    if verdict == OK and daemon.get("last_error") and status["source"]["state"] == "current":
+        return WARNING, f"{name} holds {_name(status)}, the last pass could not run: {_first(daemon['last_error'])}"
+    return verdict, headline
 
 
 def _judge_fresh(status: Mapping[str, Any], silent: float, old: float) -> tuple[str, str]:
@@ -135,7 +140,8 @@ def _source_line(status: Mapping[str, Any]) -> str:
     source, revision = status["source"], status["revision"]
     fetched = f"asked {ago(source['fetched_at'])}" if source["fetched_at"] else "never reached"
     by = f" by {printable(revision['author'])}" if revision["author"] else ""
-    text = f'source     {source["state"]:<9} {_name(status)} "{printable(revision["summary"])}"{by}, {fetched}'
+    said = f' "{printable(revision["summary"])}"' if revision["commit"] else ""
+    text = f"source     {source['state']:<9} {_name(status)}{said}{by}, {fetched}"
     return f"{text}\n           {_first(source['error'])}" if source["error"] else text
 
 
@@ -149,9 +155,10 @@ def _sync_lines(status: Mapping[str, Any]) -> Iterator[str]:
         parts[-1] += f"; last good {status['last_good'][:7]}"
     yield f"sync       {state} {', '.join(parts)}"
     for problem in status["problems"]:
-        text = _first(problem["message"]) or differences(problem["drift"])
+        first, *more = printable(problem["message"]).strip().splitlines() or [differences(problem["drift"])]
         result = paint(f"{problem['result']:<8}", RESULT_COLOUR[problem["result"]])
-        yield join_columns(f"  {result} {one_line(problem['id']):<32} {text}", one_line(problem["place"]))
+        yield join_columns(f"  {result} {one_line(problem['id']):<32} {first}", one_line(problem["place"]))
+        yield from (f"             {line}" for line in more[-MAX_MORE_LINES:])  # what a tool said last tells most
 
 
 def _operation_line(status: Mapping[str, Any]) -> str:

@@ -65,7 +65,7 @@ def short(value: object) -> str:
         return "none"
     if isinstance(value, bool):
         return "true" if value else "false"
-    text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    text = ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
     if len(text) == 64 and all(char in "0123456789abcdef" for char in text):
         text = text[:12]
     return one_line(text if len(text) <= 60 else f"{text[:57]}...")

@@ -213,6 +213,11 @@ _MEANINGS = (  # a phrase of libgit2 or of ours, what it means, and what to do n
     ),
     ("status code: 403", "{url} does not allow this account to read", "give the account read access to the repository"),
     ("status code: 404", "{url} has no such repository", "check the path in the URL, and that the account may see it"),
+    (
+        "expected CN",
+        "the certificate of {url} is for another name",
+        "use a name that stands in it; an address does not do on Debian 12",
+    ),
     ("host key", "the host key of {url} is not known, or has changed", "{trust}"),
     ("hostkey", "the host key of {url} is not known, or has changed", "{trust}"),
     (
@@ -227,9 +232,18 @@ _MEANINGS = (  # a phrase of libgit2 or of ours, what it means, and what to do n
     ),
     ("connect to", "{url} cannot be reached", "check the network, and that the server listens"),
     ("timed out", "{url} did not answer in time", "check the network, and that the server listens"),
+    (
+        "safe.directory",
+        "{url} belongs to another user, so Git refuses it",
+        "make it root's, or serve it over http or ssh",
+    ),
     ("owned by", "{url} belongs to another user, so Git refuses it", "make it root's, or serve it over http or ssh"),
     ("does not appear to be a git repository", "{url} has no such repository", "check the path in the URL"),
-    ("could not find repository", "{url} is not a Git repository", "check the path"),
+    (
+        "could not find repository",
+        "{url} is not a Git repository",
+        "check the path, or add --working-tree to take a directory as it lies",
+    ),
     ("failed to resolve path", "{url} is not there", "check the path"),
     ("resolve", "the name of {url} cannot be resolved", "check the URL and the host's resolver"),
 )

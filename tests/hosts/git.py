@@ -191,13 +191,12 @@ class SshServer:
 
 
 @contextlib.contextmanager
-def ssh_server(directory: Path, *, pid: int | None = None) -> Iterator[SshServer]:
-    """Run an sshd of our own, with keys of its own, on loopback of this machine or of a test host."""
+def ssh_server(directory: Path, *, pid: int | None = None, port: int = 0) -> Iterator[SshServer]:
+    """Run an sshd of our own on loopback of this machine, or of a test host's process; with keys of its own."""
     directory.mkdir(parents=True, exist_ok=True)
     for name in ("host", "client", "stranger"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / name)], check=True)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = port or _free_port()
     (directory / "authorized").write_text((directory / "client.pub").read_text())
     config = f"""Port {port}
 ListenAddress 127.0.0.1
@@ -210,8 +209,8 @@ PermitRootLogin yes
 """
     (directory / "sshd_config").write_text(config)
     Path("/run/sshd").mkdir(exist_ok=True)
-    inside = [] if pid is None else ["nsenter", "-t", str(pid), "-n", "--"]
-    command = [*inside, "/usr/sbin/sshd", "-D", "-f", str(directory / "sshd_config"), "-E", str(directory / "log")]
+    command = ["nsenter", "-t", str(pid), "-n", "--"] if pid is not None else []
+    command += ["/usr/sbin/sshd", "-D", "-f", str(directory / "sshd_config"), "-E", str(directory / "log")]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     try:
         _await_port(port, pid)
@@ -223,10 +222,16 @@ PermitRootLogin yes
         process.wait(10)
 
 
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
 def _await_port(port: int, pid: int | None) -> None:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.socket() if pid is None else socket_inside(pid) as connection:
+        with contextlib.suppress(OSError), socket_inside(pid) if pid is not None else socket.socket() as connection:
+            connection.settimeout(1)
             connection.connect(("127.0.0.1", port))
             return
         time.sleep(0.05)

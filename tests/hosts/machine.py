@@ -17,6 +17,12 @@ from tests.hosts.network import Proxy, Server, socket_inside
 
 BOOT_SECONDS = 60
 PROXY_PORT = 3128
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LC_ALL": "C.UTF-8",
+}
+"""What a command inside gets."""
 
 
 class Machine:
@@ -119,12 +125,16 @@ class Machine:
         self._boot()
         self._stack.enter_context(Server(Proxy, pid=self.leader, port=PROXY_PORT))
 
+    def command(self, *argv: str) -> list[str]:
+        """What this machine runs to run a command inside, as root."""
+        return ["nsenter", "-t", str(self.leader), "-a", "--", *argv]
+
     def run(
         self, *argv: str, check: bool = True, stdin: str | None = None, timeout: float = 120
     ) -> subprocess.CompletedProcess[str]:
         """Run a command inside, as root."""
         ended = subprocess.run(
-            ["nsenter", "-t", str(self.leader), "-a", "--", *argv],
+            self.command(*argv),
             input=stdin,
             stdin=None if stdin is not None else subprocess.DEVNULL,
             capture_output=True,
@@ -133,11 +143,7 @@ class Machine:
             timeout=timeout,
             check=False,
             cwd="/",
-            env={
-                "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                "HOME": "/root",
-                "LC_ALL": "C.UTF-8",
-            },
+            env=ENVIRONMENT,
         )
         if check and ended.returncode:
             raise AssertionError(

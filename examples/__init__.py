@@ -1,0 +1,1 @@
+"""The example fleet, and a demonstration of it on a throw-away host."""
