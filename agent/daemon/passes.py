@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import selectors
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -29,7 +30,8 @@ class Passes:
         self._back_off = BackOff()
         self._stopping = False
         self._doing = self._step = ""
-        self._verdict = "waiting for the first pass"
+        self._verdict = "waiting for the first pass"  # of the last pass that ran
+        self._trouble = ""  # of one after it that could not run
         self.problem = ""  # why the last pass could not run
 
     @property
@@ -40,7 +42,7 @@ class Passes:
     @property
     def status_line(self) -> str:
         """What is going on, or else what came of it."""
-        return self._doing or self._verdict
+        return self._doing or self._trouble or self._verdict
 
     def ask(self, reason: str) -> None:
         """Ask for a pass; a poll is not asked for while the remote is to be left alone."""
@@ -105,35 +107,48 @@ class Passes:
 
     def _conclude(self, child: Child, status: int) -> None:
         report = child.report
-        step = f" while {self._step}" if self._step else ""
-        overran = f"the {child.reason} pass overran its deadline and was ended{step}"
         if child.overran:
-            say("overran", overran)
-        if not report and child.overran:
-            self._broken("", overran)
-        elif not report:
-            said = f"the {child.reason} pass {_ended(status)} without a report{step}"
-            self._broken("" if self._stopping else "crashed", said)
-        elif report["event"] == "report":
-            self._verdict = _verdict(report)
-            self.problem = str(report["summary"]) if report["exit"] == 1 else ""
+            say("overran", self._overran(child))
+        if not report:
+            self._without_report(child, status)
+        else:
+            self._note(report)
         if report.get("retry") == "BACK_OFF":
             self._back_off.failed()
         elif report and child.reason != "drift":  # a drift pass does not ask the remote
             self._back_off.succeeded()
 
+    def _note(self, report: Mapping[str, Any]) -> None:
+        """Keep what a pass came to; one that could not run says nothing of the host, so the verdict before it stays."""
+        self.problem = self._trouble = ""
+        if report["event"] == "unchanged":
+            return
+        summary = report["summary"]
+        if report["revision"]:
+            self._verdict = f"{report['verdict']} {report['revision'][:7]}: {summary}"
+        else:
+            self.problem, self._trouble = summary, f"{report['verdict']}: {summary}"
+
+    def _without_report(self, child: Child, status: int) -> None:
+        if child.overran:
+            self._broken("", self._overran(child))
+        else:
+            said = f"the {child.reason} pass {_ended(status)} without a report{self._while()}"
+            self._broken("" if self._stopping else "crashed", said)
+
     def _broken(self, result: str, summary: str) -> None:
         """Stand in for the report that a pass did not give."""
         if result:
             say(result, summary)
-        self.problem, self._verdict = summary, f"CRITICAL: {summary}"
-        report = {"verdict": "CRITICAL", "exit": 1, "revision": "", "summary": summary, "retry": ""}
-        self._clients.tell({"event": "report", **report})
+        report = {"event": "report", "verdict": "CRITICAL", "exit": 1, "revision": "", "summary": summary, "retry": ""}
+        self._note(report)
+        self._clients.tell(report)
 
+    def _overran(self, child: Child) -> str:
+        return f"the {child.reason} pass overran its deadline and was ended{self._while()}"
 
-def _verdict(report: dict[str, Any]) -> str:
-    revision = f" {report['revision'][:7]}" if report.get("revision") else ""
-    return f"{report['verdict']}{revision}: {report['summary']}"
+    def _while(self) -> str:
+        return f" while {self._step}" if self._step else ""
 
 
 def _ended(status: int) -> str:

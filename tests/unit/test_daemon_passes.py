@@ -23,6 +23,9 @@ from tests.unit.looping import turn_until
 REPORT = (
     '{"event": "report", "exit": 0, "verdict": "OK", "revision": "0123456789", "summary": "1 in sync", "retry": ""}'
 )
+UNREACHABLE = (
+    '{"event": "report", "exit": 1, "verdict": "WARNING", "revision": "", "summary": "no answer", "retry": "BACK_OFF"}'
+)
 
 
 @dataclass
@@ -207,11 +210,9 @@ def test_stopping_lets_the_step_in_hand_end_and_begins_no_other(stage: Stage) ->
 
 
 def test_a_remote_that_fails_is_left_alone_and_drift_passes_go_on(stage: Stage) -> None:
-    stage.script = (
-        "echo '" + REPORT.replace('"retry": ""', '"retry": "BACK_OFF"').replace('"exit": 0', '"exit": 1') + "'"
-    )
+    stage.script = f"echo '{UNREACHABLE}'"
     stage.run("poll")
-    assert stage.passes.problem == "1 in sync"
+    assert stage.passes.problem == "no answer"
     stage.script = f"echo '{REPORT}'"
     stage.run("poll", "drift")
     stage.run("poll")
@@ -219,6 +220,16 @@ def test_a_remote_that_fails_is_left_alone_and_drift_passes_go_on(stage: Stage) 
     stage.run("sync")
     stage.run("poll")
     assert stage.reasons[2:] == ["sync", "poll"], "a request is not held back, and a success ends the waiting"
+
+
+def test_a_remote_that_answers_again_leaves_the_verdict_that_was_before(stage: Stage) -> None:
+    stage.run("drift")
+    stage.script = f"echo '{UNREACHABLE}'"
+    stage.run("poll")
+    assert stage.passes.status_line == "WARNING: no answer"
+    stage.script = """echo '{"event": "unchanged", "revision": "0123456789"}'"""
+    stage.run("start")
+    assert (stage.passes.status_line, stage.passes.problem) == ("OK 0123456: 1 in sync", "")
 
 
 def test_our_own_command_keeps_interpreter_and_flags(monkeypatch: pytest.MonkeyPatch) -> None:
