@@ -11,7 +11,7 @@ from typing import Any
 from agent.documents import Block, Items
 from agent.errors import ManifestInvalid, Place, gather, nearest
 from agent.facts import Facts
-from agent.manifest.bounds import Bounds
+from agent.manifest.bounds import Bounds, memory_for_others
 from agent.manifest.lookup import Scope
 from agent.manifest.structure import (
     MEMBER_KEYS,
@@ -103,7 +103,7 @@ def read_manifest(tree: Tree, host: str, facts: Facts, opener: Open = unopened) 
     recording = Recording(tree)
     fleet = read_fleet(recording)
     conditions: Mapping[str, Any] = {"facts": facts, "host": host}
-    vault = Vault(recording, opener)
+    vault = Vault(recording, partial(_open, opener))
     scope_of = partial(Scope, recording, bounds=Bounds(), vault=vault)
     scope = scope_of([""])
     groups = _groups_of(fleet, host, partial(_holds, scope, conditions))
@@ -136,6 +136,11 @@ def _groups_of(fleet: Fleet, host: str, holds: Any) -> list[str]:  # noqa: ANN40
 
     matches = gather(takes, fleet.groups)
     return [group.name for group, matched in zip(fleet.groups, matches, strict=True) if matched]
+
+
+def _open(opener: Open, path: str, sealed: bytes) -> bytes:
+    with memory_for_others():
+        return opener(path, sealed)
 
 
 def _holds(scope: Scope, names: Mapping[str, Any], when: object, place: Place) -> bool:
