@@ -33,7 +33,10 @@ def _fqdn() -> str:
 
 
 def _os() -> dict[str, Any]:
-    release = platform.freedesktop_os_release()
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:
+        release = {}  # a system without os-release(5)
     return {
         "id": release.get("ID", "linux"),
         "like": release.get("ID_LIKE", "").split(),

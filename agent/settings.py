@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import glob
 import os
 import re
@@ -10,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
-from agent.errors import ConfigInvalid, ManifestInvalid, Place, Problem, gather
+from agent.errors import ConfigInvalid, ManifestInvalid, Place, Problem, gather, nearest
 from agent.source.remote import Remote
 
 DIRECTORY = "/etc/gitops-agent"
@@ -23,6 +22,13 @@ def _text(value: object) -> str:
     if not isinstance(value, str) or "\n" in value:
         raise ValueError("must be text on one line")
     return value
+
+
+def _branch(value: object) -> str:
+    text = _text(value)
+    if not text or text != text.strip():
+        raise ValueError(f"must be the name of a branch, not {text!r}")
+    return text
 
 
 def _path(value: object) -> str:
@@ -72,7 +78,7 @@ class Settings:
     """The agent's own settings; durations are in seconds."""
 
     repository: str = setting(_text, "", "Where the repository is: a URL or a path. The agent does nothing without it.")
-    branch: str = setting(_text, "main", "The branch to follow.")
+    branch: str = setting(_branch, "main", "The branch to follow.")
     host: str = setting(_host, "", "Be this host; the short hostname when it is not set.")
     username: str = setting(_text, "", "The user to name to the remote.")
     password_file: str = setting(_path, "", "A file with the password, readable by root alone.")
@@ -126,7 +132,7 @@ def load(directory: str = DIRECTORY) -> Settings:
         *sorted(glob.glob(os.path.join(glob.escape(directory), "agent.d/*.yaml"))),
     ]
     try:
-        fragments = gather(_fragment, [path for path in paths if os.path.exists(path)])
+        fragments = gather(_fragment, [path for path in paths if os.path.lexists(path)])
     except ManifestInvalid as error:
         raise ConfigInvalid(str(error), "correct the settings; see agentctl(8)") from error
     merged: dict[str, Any] = {}
@@ -136,7 +142,7 @@ def load(directory: str = DIRECTORY) -> Settings:
 
 
 def _fragment(path: str) -> Mapping[str, Any]:
-    from agent.documents import parse_document  # the daemon at rest does without YAML
+    from agent.documents import MAX_BYTES, parse_document  # the daemon at rest does without YAML
 
     try:
         with open(path, "rb") as file:
@@ -152,8 +158,7 @@ def _fragment(path: str) -> Mapping[str, Any]:
 
     def read(key: str) -> tuple[str, Any]:
         if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"
+            hint = nearest(key, known) or f"; there are {', '.join(known)}"
             raise ManifestInvalid([Problem(block.place(key), f'unknown setting "{key}"{hint}')])
         try:
             return key, known[key](block[key])

@@ -11,6 +11,7 @@ from agent.errors import FetchFailed
 
 KNOWN_HOSTS = ("/etc/gitops-agent/known_hosts", "/etc/ssh/ssh_known_hosts")
 _SCP_LIKE = re.compile(r"(?:(?P<user>[^@/]+)@)?(?P<host>[^:/]+):(?!//)(?P<path>.+)")
+_PLACE = re.compile(r"(?P<name>\[[^]]*\]|[^:]*)(?::(?P<port>[0-9]*))?")
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,16 @@ class Remote:
     @property
     def host(self) -> str:
         """The host, with `[host]:port` where the port is not the usual one, as known_hosts has it."""
+        name, port = self._address()
+        return f"[{name}]:{port}" if port not in ("", "22") else name
+
+    def _address(self) -> tuple[str, str]:
+        """The host, without the brackets of an IPv6 address, and the port if one is given."""
         scp = _SCP_LIKE.fullmatch(self.url) if "://" not in self.url else None
         if scp:
-            return scp["host"]
-        place = self.url.partition("://")[2].partition("/")[0].rpartition("@")[2]
-        name, separator, port = place.rpartition(":")
-        return f"[{name}]:{port}" if separator and port not in ("", "22") else place.rstrip(":")
+            return scp["host"], ""
+        found = _PLACE.fullmatch(self.url.partition("://")[2].partition("/")[0].rpartition("@")[2])
+        return (found["name"].strip("[]"), found["port"] or "") if found else ("", "")
 
     def password(self) -> str:
         """The password or token. Raises FetchFailed when its file cannot be read or is open to others."""
@@ -82,7 +87,7 @@ class Remote:
 
     def how_to_trust(self) -> str:
         """The next step for a host key that is not known."""
-        name, _, port = self.host.strip("[").replace("]", "").partition(":")
+        name, port = self._address()
         scan = f"ssh-keyscan {f'-p {port} ' if port else ''}{name}"
         path = self.known_hosts or KNOWN_HOSTS[0]
         return f"compare what `{scan}` prints with what the server's owner tells you, then append it to {path}"
@@ -101,8 +106,12 @@ def private_file(path: str, what: str) -> str:
         raise FetchFailed(
             f"the {what} file {path} cannot be read: {error.strerror}", "check the path in the settings"
         ) from error
-    with open(descriptor, encoding="utf-8", errors="replace") as file:
-        mode = os.fstat(file.fileno()).st_mode
-        if not stat.S_ISREG(mode) or mode & 0o077:
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            raise FetchFailed(f"the {what} file {path} is not a regular file", "check the path in the settings")
+        if mode & 0o077:
             raise FetchFailed(f"the {what} file {path} is open to other users", f"chmod 0600 {path}")
-        return file.read(1 << 16)
+        return os.read(descriptor, 1 << 16).decode(errors="replace")
+    finally:
+        os.close(descriptor)

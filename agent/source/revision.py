@@ -19,7 +19,7 @@ class Revision(Linked):
         self.commit = str(commit.id)
         self.tree = str(commit.tree.id)
         self.label = self.commit[:7]
-        self.summary: str = commit.message.strip().partition("\n")[0]
+        self.summary: str = commit.message.strip().partition("\n")[0].strip()
         self.author: str = commit.author.email or commit.author.name
         self.committed_at: int = commit.commit_time
         self._repository = repository

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from agent.errors import TreeError
 from agent.source.tree import DIRECTORY, FILE, LINK, Entry, Linked, too_large
 
+MAX_BYTES = 256 << 20  # of a file; a larger one is never asked for
+
 
 class WorkingTree(Linked):
     """A tree (agent.source.Tree) over a directory; there is no commit, so `commit` is empty."""
@@ -46,6 +48,8 @@ class WorkingTree(Linked):
             return None
         if not stat.S_ISREG(found.st_mode):
             raise TreeError(f"{path} is neither a file, a directory nor a link", "Git cannot hold it; remove it")
+        if found.st_size > MAX_BYTES:
+            return Entry(FILE, f"{found.st_size} bytes, not read")
         identity = hashlib.sha256(self._bytes(path)).hexdigest()
         self._paths[identity] = path
         return Entry(FILE, identity, bool(found.st_mode & 0o100))
@@ -63,10 +67,10 @@ class WorkingTree(Linked):
 
     def content(self, path: str, entry: Entry, limit: int) -> bytes:  # noqa: ARG002
         """The bytes of a file."""
-        data = self._bytes(path)
-        if len(data) > limit:
-            raise too_large(path, len(data), limit)
-        return data
+        size = os.stat(self._at(path)).st_size
+        if size > limit:
+            raise too_large(path, size, limit)
+        return self._bytes(path)
 
     def listing(self, path: str) -> Sequence[str]:
         """The names in a directory, without Git's own."""

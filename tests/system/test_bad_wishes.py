@@ -80,7 +80,7 @@ def test_a_full_disk(fleet: Fleet) -> None:
     host.shell("head -c 40000 /dev/zero > /srv/full/ballast")
     fleet.repository.commit({"files/large": b"x" * 100_000})
     said = failed(fleet, "  - file: /srv/full/kept\n    source: large\n")
-    assert "the disk is full" in said
+    assert "the file system at /srv/full is full; 100000 bytes are needed" in said
     assert host.read("/srv/full/kept") == "old\n"
     assert host.shell("ls -A /srv/full") == "ballast\nkept\n"
     host.shell("umount /srv/full && mkdir -p /srv/full && mount -t tmpfs -o size=1m none /srv/full")

@@ -66,6 +66,11 @@ def test_without_edges_the_order_is_that_of_declaration(numbers: list[int]) -> N
     assert list(connect([file(f"f{n}") for n in numbers])) == [f"file:/f{n}" for n in numbers]
 
 
+def test_what_becomes_free_at_once_keeps_the_order_of_declaration() -> None:
+    needy = [file(f"c{n}", requires=["file:/z"]) for n in range(3)]
+    assert list(connect([*needy, file("d"), file("z")])) == ["file:/d", "file:/z", "file:/c0", "file:/c1", "file:/c2"]
+
+
 @given(st.integers(2, 9), st.data())
 def test_a_cycle_is_told_by_its_members(length: int, data: st.DataObject) -> None:
     ring = [file(f"f{n}", requires=[f"file:/f{(n + 1) % length}"]) for n in range(length)]
