@@ -58,7 +58,7 @@ def site_of(options: argparse.Namespace, settings: Settings | None = None) -> Si
         raise ConfigInvalid(
             f"no repository is configured in {options.config}", "write `repository: URL` there, or give --repo"
         )
-    remote = settings.remote(repository=options.repo or settings.repository, branch=options.ref or settings.branch)
+    remote = settings.remote(repository=options.repo or settings.repository, branch=settings.branch)
     inside = partial(_inside, root)
     return Site(
         host=options.host or settings.host or socket.gethostname().partition(".")[0],
@@ -109,16 +109,16 @@ class Session:
 
 @contextlib.contextmanager
 def reading(site: Site) -> Iterator[Session]:
-    """Open a site to look at it: nothing of its state is written, and what must be fetched is thrown away if need be."""
+    """Open a site to look at it: nothing of its state is written, and what must be fetched is thrown away."""
     with contextlib.ExitStack() as stack:
-        state_dir = site.state_dir
-        if not os.access(state_dir, os.W_OK):
-            state_dir = tempfile.mkdtemp(prefix="gitops-agent-")
-            stack.callback(shutil.rmtree, state_dir, ignore_errors=True)
-        known = site.state_dir if os.access(os.path.join(site.state_dir, "state.db"), os.R_OK) else state_dir
-        store = stack.enter_context(Store(known, writable=False))
-        cache = site.cache_path if os.access(site.cache_path, os.R_OK) else ""
-        yield Session(site, store, Source(site.remote, os.path.join(state_dir, "repo.git")), cache, writable=False)
+        directory = tempfile.mkdtemp(prefix="gitops-agent-")
+        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        source = Source(site.remote, os.path.join(directory, "repo.git"))
+        known = os.access(os.path.join(site.state_dir, "state.db"), os.R_OK)
+        if known:
+            source.borrow(os.path.join(site.state_dir, "repo.git"))
+        store = stack.enter_context(Store(site.state_dir if known else directory, writable=False))
+        yield Session(site, store, source, site.cache_path if known else "", writable=False)
 
 
 @contextlib.contextmanager
@@ -130,6 +130,7 @@ def writing(site: Site) -> Iterator[Session]:
         make_directory(directory, mode)
     with held(os.path.join(site.runtime_dir, "lock")):
         source = Source(site.remote, os.path.join(site.state_dir, "repo.git"))
+        source.recover()
         with Store(site.state_dir, writable=True) as store:
             yield Session(site, store, source, site.cache_path, writable=True)
 

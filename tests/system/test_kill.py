@@ -144,3 +144,16 @@ def test_a_pass_that_is_killed_anywhere_is_ended_by_the_next(held: tuple[Pass, P
         assert left_in_the_store(victim) == [0, 0, 6], where
         assert strays(victim) == [], where
         assert passes.run("plan", victim) == 0, where
+
+
+def test_locks_and_halves_in_the_clone_do_not_outlive_their_pass(held: tuple[Pass, Path], tmp_path: Path) -> None:
+    passes, root = held
+    victim = copy(root, tmp_path / "root")
+    clone = victim / "var/lib/gitops-agent/repo.git"
+    left = ("config.lock", "shallow.lock", "refs/gitops-agent/accepted.lock", "refs/gitops-agent/fetched.lock",
+            "FETCH_HEAD.lock", "objects/pack/pack_git2_0123456789abcdef")  # fmt: skip
+    for name in left:
+        (clone / name).touch()
+    assert passes.run("apply", victim) == 0
+    assert is_converged(victim)
+    assert [name for name in left if (clone / name).exists()] == []

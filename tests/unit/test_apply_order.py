@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import pytest
+
 from agent.apply import Conduct
+from modules.api import Completed, Host, ResourceError
 from tests.unit.fake_systemd import ETC, SERVICE
 from tests.unit.world import World, file, unit
 
@@ -146,3 +151,37 @@ def test_the_same_failure_again_is_written_once_and_another_is_news(world: World
     assert world.trail("file:/etc/broken") == ["failed"]
     world.run(BROKEN.replace("nosuch", "nosuch2") + file("/etc/other"))
     assert world.trail("file:/etc/broken") == ["failed", "failed"]
+
+
+def test_what_an_earlier_step_brought_is_not_made_again_and_not_ours(world: World) -> None:
+    def bring(_words: Sequence[str]) -> Completed:
+        world.host.files.put("/etc/brought", "x")
+        return Completed(0, "", "")
+
+    world.host.programs["bring"] = bring
+    bringing = file("/etc/a", validate="[bring, '%s']")
+    done = world.run(bringing + file("/etc/brought", requires="[file:/etc/a]"))
+    assert done == {"file:/etc/a": "converged", "file:/etc/brought": "in_sync"}
+    assert world.inventory()["file:/etc/brought"].prior["ensure"] == "present"
+    assert world.run(bringing)["file:/etc/brought"] == "released"
+
+
+def test_a_host_refresh_that_failed_is_not_tried_twice_in_a_pass(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+
+    def deliver(_host: Host) -> None:
+        tried.append("daemon-reload")
+        raise ResourceError("broken")
+
+    monkeypatch.setattr("modules.registry.host_refresh", lambda _name: deliver)
+    names = ("a.service", "b.service")
+    world.run("".join(service(name) + unit(name) for name in names))
+    assert tried == ["daemon-reload"]
+
+
+def test_a_repaired_host_is_settled_again(world: World) -> None:
+    world.run(file("/etc/a"))
+    assert world.plan(file("/etc/a")).settled
+    world.host.files.drop("/etc/a")
+    world.run(file("/etc/a"))
+    assert world.plan(file("/etc/a")).settled

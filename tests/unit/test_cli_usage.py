@@ -69,3 +69,9 @@ def test_whoever_wants_the_traceback_gets_it(site: Site, monkeypatch: pytest.Mon
     monkeypatch.setattr("agent.cli.facts.run", raising(RuntimeError("boom")))
     with pytest.raises(RuntimeError, match="boom"):
         site.call("facts")
+
+
+def test_status_that_cannot_tell_is_unknown_and_no_warning(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AGENTCTL_TRACE", raising=False)
+    monkeypatch.setattr("agent.cli.status.run", raising(RuntimeError("boom")))
+    assert site.call("status") == 3

@@ -13,7 +13,7 @@ from agent.apply.prune import mass_removal
 from modules.api import ResourceError
 from tests.unit.fake_apt import Release
 from tests.unit.fake_systemd import ETC, SERVICE
-from tests.unit.world import World, file, unit
+from tests.unit.world import PowerCut, World, file, unit
 
 KEPT = file("/etc/kept")
 
@@ -197,3 +197,35 @@ def failing(message: str) -> Callable[..., None]:
         raise ResourceError(message)
 
     return fail
+
+
+def test_what_it_was_before_us_is_remembered_over_many_changes(world: World) -> None:
+    world.host.files.put("/etc/link", "before", kind="symlink")
+    for target in ("first", "second"):
+        world.run(KEPT + f"  - symlink: /etc/link\n    target: {target}\n")
+    world.run(KEPT)
+    assert world.host.files.readlink("/etc/link") == "before"
+
+
+def test_a_package_left_half_installed_by_a_crash_is_taken_away(world: World) -> None:
+    world.apt.offer("tree", "1")
+    world.run(KEPT + "  - package: tree\n")
+    with world.store() as store:
+        entry = replace(store.inventory()["package:tree"], pending=True, left={"ensure": "absent"})
+        store.begin([entry], [])
+    world.apt.put("tree", "1", status="half-configured")
+    assert world.run(KEPT)["package:tree"] == "removed"
+
+
+def test_a_removal_is_written_down_before_it_is_begun(world: World) -> None:
+    world.run(KEPT + file("/etc/a"))
+
+    def cut(_path: str) -> None:
+        raise PowerCut
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world.host.files, "unlink", cut)
+        with pytest.raises(PowerCut):
+            world.run(KEPT)
+    assert world.inventory()["file:/etc/a"].pending
+    assert world.run(KEPT)["file:/etc/a"] == "removed"
