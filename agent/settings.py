@@ -65,7 +65,7 @@ def _host(value: object) -> str:
     return text
 
 
-_TYPES = {_text: "text", _path: "absolute path", _interval: "duration", _flag: "true or false", _host: "host name"}
+_TYPES = {_text: "text", _branch: "name", _path: "absolute path", _interval: "duration", _flag: "true or false", _host: "host name"}
 
 
 def setting(read: Callable[[object], object], default: object, doc: str) -> Any:  # noqa: ANN401  (a dataclass default)
@@ -142,7 +142,7 @@ def load(directory: str = DIRECTORY) -> Settings:
 
 
 def _fragment(path: str) -> Mapping[str, Any]:
-    from agent.documents import MAX_BYTES, parse_document  # the daemon at rest does without YAML
+    from agent.documents import parse_document  # the daemon at rest does without YAML
 
     try:
         with open(path, "rb") as file:

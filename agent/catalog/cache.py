@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from agent import __version__
@@ -36,7 +36,7 @@ class Compiled:
 
     catalog: Catalog
     digest: str
-    vault: Vault | None = None
+    vault: Vault | None = field(default=None, compare=False)
 
 
 def load(path: str, tree: Tree, host: str) -> Compiled | None:

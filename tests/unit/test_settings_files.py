@@ -61,7 +61,7 @@ def test_durations(tmp_path: Path, text: str, seconds: int) -> None:
     [
         ("repositry: x", 'agent.yaml:1: unknown setting "repositry"; did you mean repository?'),
         ("zzz: x", f'agent.yaml:1: unknown setting "zzz"; there are {", ".join(f.name for f in fields(Settings))}'),
-        ("poll_interval: 4s", 'agent.yaml:1: "poll_interval" must be at least 5s'),
+        ("poll_interval: 4s", 'agent.yaml:1: "poll_interval" must be from 5s to 365d'),
         ("poll_interval: soon", "agent.yaml:1: \"poll_interval\" must be a duration such as 60s, 5m or 1h, not 'soon'"),
         ("poll_interval: 5.5", 'agent.yaml:1: "poll_interval" must be a duration such as 60s, 5m or 1h, not 5.5'),
         ("poll_interval: true", 'agent.yaml:1: "poll_interval" must be a duration such as 60s, 5m or 1h, not True'),
