@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS ?= 4 # booted hosts mostly wait, so there may be more than cores
 STAMP := $(VENV)/.installed
 
 .PHONY: help venv deb rpm demo check test bench docs clean
@@ -38,7 +39,7 @@ test: venv ## everything, on real hosts too; a skip is a failure when CI is set
 	@$(BIN)/ruff format -q --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo >/dev/null || $(BIN)/lint-imports
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 bench: venv ## how fast and how small, as ratios
 	@tests/provision

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -47,10 +48,13 @@ def _whole_machine() -> None:
 
 
 @pytest.fixture(scope="session")
-def deb() -> Path:
+def deb(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package, built from this checkout."""
-    subprocess.run(["make", "-s", "deb"], cwd=HERE, check=True, capture_output=True)
-    return max((HERE / "dist").glob("*.deb"), key=lambda path: path.stat().st_mtime)
+    into = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "packaging/build.py", "--into", str(into), "deb"]
+    subprocess.run(command, cwd=HERE, check=True, capture_output=True)
+    (built,) = into.glob("*.deb")
+    return built
 
 
 @pytest.fixture(params=["bookworm", "trixie"], scope="module")
