@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import gzip
 import os
 import shutil
@@ -112,6 +113,7 @@ def main() -> int:
     parser.add_argument("--version", default=__version__, help="another version than that of the sources")
     parser.add_argument("--into", type=Path, default=HERE / "dist", metavar="DIR", help="where to (default: dist/)")
     options = parser.parse_args()
+    fcntl.flock(os.open(HERE / "packaging", os.O_RDONLY), fcntl.LOCK_EX)  # one build at a time in build/, until we end
     lay_out(options.version)
     for kind in options.kinds or ["deb", "rpm"]:
         print(os.path.relpath(build(kind, options.version, options.into)))
