@@ -246,6 +246,19 @@ class HostView(Protocol):
         """The bytes of a content."""
 
 
+class Watcher(HostView, Protocol):
+    """A host whose services can be asked whether they do their work. Every method raises ResourceError when they do not."""
+
+    def http(self, url: str, timeout_seconds: float) -> tuple[int, str]:
+        """The status and the first 64 KiB that a URL answers with; redirects are not followed."""
+
+    def connect(self, address: str, timeout_seconds: float) -> None:
+        """Open a connection to `HOST:PORT` and close it."""
+
+    def watch(self, *argv: str, timeout_seconds: float) -> None:
+        """Run a command that somebody declared as a check: it ends well, and changes nothing."""
+
+
 class Host(HostView, Protocol):
     """A host that can be changed; only `apply` ever holds one."""
 
@@ -276,6 +289,10 @@ class Resource:
     restarted_by: ClassVar[tuple[str, ...]] = ()  # properties whose convergence already delivers an owed refresh
     family: ClassVar[str] = ""  # kinds that only depend on each other by edges, so that batches may look past them
     gathers: ClassVar[bool] = False  # one transaction for every step of the kind that is ready, however far down
+    prune: ClassVar[str] = (
+        "delete"  # what is done when it leaves Git, unless Git says otherwise: delete, release, confirm
+    )
+    one_way: ClassVar[bool] = False  # what applying it does cannot be undone (the scripts of a package)
     runtime: ClassVar[tuple[str, ...]] = ()  # properties of what runs: a change by hand does not make the thing theirs
     awaits: ClassVar[tuple[str, ...]] = ()  # host refreshes to deliver before this kind is observed or applied
 

@@ -7,6 +7,27 @@ from dataclasses import dataclass
 
 from agent.errors import Place
 from modules.api import Resource
+from modules.checks import Check
+
+ENFORCE, REPORT, CREATE_ONLY = "enforce", "report", "create-only"
+DELETE, RELEASE, CONFIRM = "delete", "release", "confirm"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What is done about a resource when it drifts, and when it leaves Git."""
+
+    drift: str = ENFORCE
+    ignore: tuple[str, ...] = ()  # properties that are neither compared nor applied
+    prune: str = DELETE
+
+
+@dataclass(frozen=True)
+class Suspension:
+    """What the repository says of a host that is to be left alone."""
+
+    reason: str
+    until: int = 0  # seconds since the epoch; 0 for as long as it is written there
 
 
 @dataclass(frozen=True)
@@ -18,6 +39,7 @@ class Node:
     requires: tuple[str, ...] = ()  # blocked when one of these failed
     after: tuple[str, ...] = ()  # order only
     refresh: Mapping[str, tuple[str, ...]] | None = None  # action -> the resources whose change asks for it
+    policy: Policy = Policy()
 
     @property
     def id(self) -> str:
@@ -31,3 +53,5 @@ class Catalog:
 
     host: str
     nodes: tuple[Node, ...]
+    checks: tuple[Check, ...] = ()  # those that the repository declares
+    suspension: Suspension | None = None

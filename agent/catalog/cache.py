@@ -10,16 +10,17 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from typing import Any
 
 from agent import __version__
-from agent.catalog import Catalog, Node
+from agent.catalog import Catalog, Node, Policy, Suspension
 from agent.catalog.codec import decode, encode
 from agent.errors import Place
 from agent.facts import Facts
 from agent.secrets import Vault
 from agent.source import Tree
+from modules.checks import CHECKS
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Compiled:
 
     catalog: Catalog
     digest: str
+    plan: str  # a digest that is the same for what does the same to the host
     vault: Vault | None = field(default=None, compare=False)
 
 
@@ -47,10 +49,10 @@ def load(path: str, tree: Tree, host: str) -> Compiled | None:
         cached = json.loads(text)
         if not _valid(cached, tree, host):
             return None
-        nodes = tuple(_node(row) for row in cached["nodes"])
+        catalog = _catalog(host, cached)
     except (OSError, ValueError, KeyError, TypeError):
         return None  # a cache that cannot be read is compiled again; nothing is lost
-    return Compiled(Catalog(host, nodes), hashlib.sha256(text).hexdigest())
+    return Compiled(catalog, hashlib.sha256(text).hexdigest(), cached["plan"])
 
 
 def save(cache: Cache, catalog: Catalog, inputs: Mapping[str, str], facts: Mapping[str, Any], vault: Vault) -> Compiled:
@@ -58,22 +60,35 @@ def save(cache: Cache, catalog: Catalog, inputs: Mapping[str, str], facts: Mappi
 
     A catalog that lacks a secret is not kept: the key may be there in the next pass.
     """
-    nodes = [
-        (
-            *encode(node.resource, with_data=True),
-            node.place.file,
-            node.place.line,
-            node.requires,
-            node.after,
-            node.refresh,
-        )
-        for node in catalog.nodes
-    ]
-    made = {"code": _code(), "host": catalog.host, "inputs": inputs, "facts": facts, "nodes": nodes}
+    plan = _plan_digest(catalog)
+    made = {
+        "code": _code(),
+        "host": catalog.host,
+        "inputs": inputs,
+        "facts": facts,
+        "nodes": [_row(node) for node in catalog.nodes],
+        "checks": [[check.kind, asdict(check)] for check in catalog.checks],
+        "suspension": asdict(catalog.suspension) if catalog.suspension else None,
+        "plan": plan,
+    }
     text = json.dumps(made, separators=(",", ":")).encode()
     if cache.path and cache.writable and not vault.lacks:
         _replace(cache.path, text)
-    return Compiled(catalog, hashlib.sha256(text).hexdigest(), vault)
+    return Compiled(catalog, hashlib.sha256(text).hexdigest(), plan, vault)
+
+
+def _row(node: Node) -> list[Any]:
+    edges = (node.requires, node.after, node.refresh)
+    policy = None if node.policy == Policy(prune=node.resource.prune) else astuple(node.policy)
+    return [*encode(node.resource, with_data=True), node.place.file, node.place.line, *edges, policy]
+
+
+def _plan_digest(catalog: Catalog) -> str:
+    """The same for catalogs that would do the same to a host: wherever they are written, and whatever else is there."""
+    nodes = [
+        [*encode(node.resource, with_data=False), node.requires, node.after, node.refresh] for node in catalog.nodes
+    ]
+    return hashlib.sha256(json.dumps(nodes, sort_keys=True).encode()).hexdigest()
 
 
 def _valid(cached: Mapping[str, Any], tree: Tree, host: str) -> bool:
@@ -92,9 +107,21 @@ def _same(fact: Any, known: Any) -> bool:  # noqa: ANN401  (any plain value)
 
 
 def _node(row: Sequence[Any]) -> Node:
-    kind, fields, file, line, requires, after, refresh = row
+    kind, fields, file, line, requires, after, refresh, policy = row
+    resource = decode((kind, fields))
     refreshed = {action: tuple(ids) for action, ids in refresh.items()} if refresh else None
-    return Node(decode((kind, fields)), Place(file, line), tuple(requires), tuple(after), refreshed)
+    said = Policy(prune=resource.prune) if policy is None else Policy(policy[0], tuple(policy[1]), policy[2])
+    return Node(resource, Place(file, line), tuple(requires), tuple(after), refreshed, said)
+
+
+def _catalog(host: str, cached: Mapping[str, Any]) -> Catalog:
+    checks = tuple(CHECKS[kind](**_hashable(fields)) for kind, fields in cached["checks"]) if cached["checks"] else ()
+    suspension = Suspension(**cached["suspension"]) if cached["suspension"] else None
+    return Catalog(host, tuple(_node(row) for row in cached["nodes"]), checks, suspension)
+
+
+def _hashable(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
 
 
 def _code() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from agent.catalog import Catalog, Node
+from agent.catalog.checked import suspension_of, typed_checks
 from agent.catalog.graph import Edges, connect
 from agent.catalog.typed import MAX_RESOURCES, Typed, typed_resources
 from agent.errors import ManifestInvalid, Place, Problem
@@ -30,10 +31,17 @@ def compile_catalog(manifest: Manifest) -> Catalog:
         raise ManifestInvalid(problems)
     by_id = {typed.resource.id: typed for typed in resources}
     nodes = (
-        Node(by_id[name].resource, by_id[name].place, found.requires, found.after, found.refresh or None)
+        Node(
+            by_id[name].resource,
+            by_id[name].place,
+            found.requires,
+            found.after,
+            found.refresh or None,
+            by_id[name].policy,
+        )
         for name, found in edges.items()
     )
-    return Catalog(manifest.host, tuple(nodes))
+    return Catalog(manifest.host, tuple(nodes), typed_checks(manifest), suspension_of(manifest))
 
 
 def _typed(manifest: Manifest) -> tuple[list[Typed], list[Problem]]:

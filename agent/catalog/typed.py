@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
+from agent.catalog import CONFIRM, CREATE_ONLY, DELETE, ENFORCE, RELEASE, REPORT, Policy
 from agent.documents import Block, Items
 from agent.errors import ManifestInvalid, Place, Problem, gather, nearest
 from agent.manifest import Declaration
@@ -21,7 +21,9 @@ from modules.registry import KIND_NAMES, kind_named
 
 MAX_RESOURCES = 100_000  # of one host
 EDGES = ("requires", "after")
-META = {*EDGES, "when", "for_each"}
+POLICIES = ("drift", "ignore", "prune")
+_TYPES: dict[type[Any], Mapping[str, FieldType]] = {}  # of each kind, looked at once
+META = {*EDGES, *POLICIES, "when", "for_each"}
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Typed:
     place: Place
     requires: tuple[str, ...]
     after: tuple[str, ...]
+    policy: Policy
     block: Block
 
     def place_of(self, key: str) -> Place:
@@ -39,18 +42,15 @@ class Typed:
         return self.block.place(key)
 
 
-@cache
-def _types(name: str) -> Mapping[str, FieldType]:
-    return {field.name: field.metadata["type"] for field in dataclasses.fields(kind_named(name))}
-
-
-def field_types(kind: type[Resource]) -> Mapping[str, FieldType]:
-    """The type of each field of a kind, by name."""
-    return _types(kind.kind)
+def field_types(kind: type[Any]) -> Mapping[str, FieldType]:
+    """The type of each field of a kind of resource or check, by name."""
+    if kind not in _TYPES:
+        _TYPES[kind] = {field.name: field.metadata["type"] for field in dataclasses.fields(kind)}
+    return _TYPES[kind]
 
 
 @dataclass(frozen=True)
-class _Reader:
+class Reader:
     """Reads one declaration, with the names that its values see."""
 
     declaration: Declaration
@@ -58,6 +58,7 @@ class _Reader:
     names: Mapping[str, Any]
 
     def render(self, key: str) -> Any:  # noqa: ANN401  (any plain value)
+        """The value of a key."""
         return self.declaration.scope.renderer.value(self.block[key], self.names, self.block.place(key))
 
     def render_openly(self, key: str) -> Any:  # noqa: ANN401
@@ -77,20 +78,22 @@ class _Reader:
         return value
 
     def lookup(self) -> Lookup:
+        """How fields reach the files of the repository."""
         return self.declaration.scope.lookup(self.names)
 
     @property
     def vault(self) -> Vault:
+        """The secrets that its values may ask for."""
         return self.declaration.scope.vault
 
 
 def typed_resources(declaration: Declaration, names: Mapping[str, Any]) -> list[Typed]:
     """Type one declaration: none when its condition fails, several when it repeats. Raises ManifestInvalid."""
     block, kind = _kind(declaration.block, declaration.place)
-    reader = _Reader(declaration, block, names)
+    reader = Reader(declaration, block, names)
     if "for_each" not in block:
         return _one(kind, reader)
-    repeated = gather(lambda item: _one(kind, _Reader(declaration, block, {**names, "item": item})), _items(reader))
+    repeated = gather(lambda item: _one(kind, Reader(declaration, block, {**names, "item": item})), _items(reader))
     return [typed for found in repeated for typed in found]
 
 
@@ -117,12 +120,12 @@ def _kind(item: object, place: Place) -> tuple[Block, type[Resource]]:
     return item, kind_named(name)
 
 
-def _unknown_field(kind: type[Resource], label: str, key: str) -> str:
-    known = [*(name for name in field_types(kind) if name != kind.identity_field), *sorted(META)]
+def _unknown_field(kind: type[Any], label: str, key: str, meta: Iterable[str] = META) -> str:
+    known = [*(name for name in field_types(kind) if name != kind.identity_field), *sorted(meta)]
     return f'unknown field "{key}" in {label}{nearest(key, known) or "; it takes " + ", ".join(known)}'
 
 
-def _items(reader: _Reader) -> Sequence[Any]:
+def _items(reader: Reader) -> Sequence[Any]:
     given, place = reader.render_openly("for_each"), reader.block.place("for_each")
     if isinstance(given, (list, dict)) and len(given) > MAX_RESOURCES:
         raise problem(place, f"`for_each` over {len(given):,} items, more than the {MAX_RESOURCES:,} resources allowed")
@@ -133,26 +136,33 @@ def _items(reader: _Reader) -> Sequence[Any]:
     raise problem(place, f"`for_each` takes a list or a mapping, not {describe(given)}")
 
 
-def _one(kind: type[Resource], reader: _Reader) -> list[Typed]:
+def _one(kind: type[Resource], reader: Reader) -> list[Typed]:
     block = reader.block
     if "when" in block and not reader.holds("when"):
         return []
-    identity = _identity(kind, reader)
-    label = f"{kind.kind}:{identity}"
-    values = dict(gather(lambda key: _field(kind, label, key, reader), _field_keys(kind, block)))
+    resource: Resource = build(kind, reader)
     edges = {name: _edges(name, reader) for name in EDGES}
-    resource = kind(**{kind.identity_field: identity, **values})
-    problems = [Problem(reader.declaration.place, f"{label}: {text}") for text in resource.problems()]
+    place = reader.declaration.place
+    problems = [Problem(place, f"{resource.id}: {text}") for text in resource.problems()]
     if problems:
         raise ManifestInvalid(problems)
-    return [Typed(resource, reader.declaration.place, edges["requires"], edges["after"], block)]
+    return [Typed(resource, place, edges["requires"], edges["after"], policy_of(resource, reader), block)]
+
+
+def build(kind: type[Any], reader: Reader, meta: Iterable[str] = META) -> Any:  # noqa: ANN401  (one of the kind)
+    """One resource or check from its declaration. Raises ManifestInvalid."""
+    identity = _identity(kind, reader)
+    label = f"{kind.kind}:{identity}"
+    keys = (key for key in reader.block if key != kind.kind and key not in meta)
+    values = dict(gather(lambda key: _field(kind, label, key, reader), keys))
+    return kind(**{kind.identity_field: identity, **values})
 
 
 def _field_keys(kind: type[Resource], block: Block) -> Iterator[str]:
     return (key for key in block if key != kind.kind and key not in META)
 
 
-def _identity(kind: type[Resource], reader: _Reader) -> object:
+def _identity(kind: type[Any], reader: Reader) -> object:
     place = reader.block.place(kind.kind)
     try:
         return field_types(kind)[kind.identity_field].parse(reader.render_openly(kind.kind), reader.lookup())
@@ -160,7 +170,7 @@ def _identity(kind: type[Resource], reader: _Reader) -> object:
         raise problem(place, f"{kind.kind}: {error}") from error
 
 
-def _field(kind: type[Resource], label: str, key: str, reader: _Reader) -> tuple[str, object]:
+def _field(kind: type[Any], label: str, key: str, reader: Reader) -> tuple[str, object]:
     place, types = reader.block.place(key), field_types(kind)
     if key not in types or key == kind.identity_field:
         raise problem(place, _unknown_field(kind, label, key))
@@ -189,11 +199,41 @@ def _kept(parsed: object, secrets: set[str], kind: FieldType, place: Place, labe
     return dataclasses.replace(parsed, secret=True) if isinstance(parsed, Content) else parsed
 
 
-def _edges(key: str, reader: _Reader) -> tuple[str, ...]:
+def policy_of(resource: Resource, reader: Reader) -> Policy:
+    """What is done about its drift, and when it leaves Git. Raises ManifestInvalid."""
+    drift = _word("drift", reader, (ENFORCE, REPORT, CREATE_ONLY)) or ENFORCE
+    prune = _word("prune", reader, (DELETE, RELEASE, CONFIRM)) or resource.prune
+    ignored = _texts("ignore", reader, "property names such as [owner, mode]")
+    known = field_types(type(resource))
+    for name in ignored:
+        if name not in known or name == resource.identity_field:
+            message = f"`ignore` of {resource.id} names {name}, which is none of its fields{nearest(name, known)}"
+            raise problem(reader.block.place("ignore"), message)
+    if drift == CREATE_ONLY and "ensure" not in known:
+        raise problem(
+            reader.block.place("drift"), f"{resource.id} is not created, so `drift: create-only` says nothing"
+        )
+    return Policy(drift, ignored, prune)
+
+
+def _word(key: str, reader: Reader, allowed: Sequence[str]) -> str:
+    if key not in reader.block:
+        return ""
+    value = reader.render_openly(key)
+    if value not in allowed:
+        raise problem(reader.block.place(key), f"`{key}` must be one of {', '.join(allowed)}, not {describe(value)}")
+    return str(value)
+
+
+def _edges(key: str, reader: Reader) -> tuple[str, ...]:
+    return _texts(key, reader, "resource ids such as file:/etc/motd")
+
+
+def _texts(key: str, reader: Reader, example: str) -> tuple[str, ...]:
     if key not in reader.block:
         return ()
     value, place = reader.render_openly(key), reader.block.place(key)
     ids = [value] if isinstance(value, str) else value
     if not isinstance(ids, (list, Items)) or not all(isinstance(item, str) for item in ids):
-        raise problem(place, f"`{key}` takes a list of resource ids such as file:/etc/motd, not {describe(value)}")
+        raise problem(place, f"`{key}` takes a list of {example}, not {describe(value)}")
     return tuple(ids)

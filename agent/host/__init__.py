@@ -103,6 +103,24 @@ class LocalHost(LocalView):
         finally:
             self._accounts.forget()
 
+    def http(self, url: str, timeout_seconds: float) -> tuple[int, str]:
+        """The status and the first 64 KiB that a URL answers with."""
+        from agent.host import reach
+
+        return reach.http(url, timeout_seconds)
+
+    def connect(self, address: str, timeout_seconds: float) -> None:
+        """Open a connection to `HOST:PORT` and close it."""
+        from agent.host import reach
+
+        reach.connect(address, timeout_seconds)
+
+    def watch(self, *argv: str, timeout_seconds: float) -> None:
+        """Run a command that somebody declared as a check."""
+        from agent.host import commands
+
+        commands.run(commands.Command(argv, (0,), timeout_seconds))
+
     def run_detached(self, *argv: str, env: Mapping[str, str], timeout_seconds: float) -> Completed:
         """Run a command that must end even when the agent is stopped or upgraded meanwhile (a package transaction)."""
         from agent.host import commands

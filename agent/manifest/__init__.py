@@ -48,6 +48,8 @@ class Manifest:
     layers: tuple[Layer, ...]  # of variables, lowest first
     names: Mapping[str, Any]  # what templates see
     declarations: tuple[Declaration, ...]
+    checks: tuple[Declaration, ...]
+    suspensions: tuple[Block, ...]  # of the groups and the host, as written
     vault: Vault  # the secrets that were opened for it
     inputs: Mapping[str, str]  # the object ids of the documents and folders it was read from, "" where there is none
 
@@ -123,7 +125,9 @@ def read_manifest(tree: Tree, host: str, facts: Facts, opener: Open = unopened) 
         roles=tuple(roles),
         layers=layers,
         names=names,
-        declarations=tuple(_declarations(scope_of, members, roles)),
+        declarations=tuple(_declarations(scope_of, members, roles, "resources")),
+        checks=tuple(_declarations(scope_of, members, roles, "checks")),
+        suspensions=tuple(block["suspend"] for member in members if (block := member.block) and block.get("suspend")),
         vault=vault,
         inputs=recording.inputs,
     )
@@ -182,21 +186,21 @@ def _names(layers: Sequence[Layer], scope: Scope, conditions: Mapping[str, Any])
 
 
 def _declarations(
-    scope_of: Callable[[Sequence[str]], Scope], members: Sequence[_Member], roles: Mapping[str, Block]
+    scope_of: Callable[[Sequence[str]], Scope], members: Sequence[_Member], roles: Mapping[str, Block], key: str
 ) -> Iterator[Declaration]:
-    """List the resources of each group and then of the host, each after those of the roles it brings in first."""
+    """List the resources (or checks) of each group and then of the host, each after those of the roles it brings in first."""
     root_scope = scope_of(["", *(f"roles/{name}/" for name in roles)])
     done: set[str] = set()
     for member in members:
         for use in member.uses:
             if use.name in roles and use.name not in done:
                 done.add(use.name)
-                yield from _resources(roles[use.name], scope_of([f"roles/{use.name}/", ""]))
+                yield from _listed(roles[use.name], key, scope_of([f"roles/{use.name}/", ""]))
         if member.block is not None:
-            yield from _resources(member.block, root_scope)
+            yield from _listed(member.block, key, root_scope)
 
 
-def _resources(block: Block, scope: Scope) -> Iterator[Declaration]:
-    resources = block.get("resources") or Items("", 0)
+def _listed(block: Block, key: str, scope: Scope) -> Iterator[Declaration]:
+    resources = block.get(key) or Items("", 0)
     for index, item in enumerate(resources):
         yield Declaration(item, resources.place(index), scope)

@@ -14,9 +14,10 @@ from modules.fields import describe
 FORMAT = 1
 SUFFIXES = (".yaml", ".yml", ".json")
 FLEET_KEYS: Mapping[str, type] = {"format": int, "groups": Block, "vars": Block}
-MEMBER_KEYS: Mapping[str, type] = {"roles": Items, "vars": Block, "resources": Items}
-ROLE_KEYS: Mapping[str, type] = {"defaults": Block, "resources": Items}
+MEMBER_KEYS: Mapping[str, type] = {"roles": Items, "vars": Block, "resources": Items, "checks": Items, "suspend": Block}
+ROLE_KEYS: Mapping[str, type] = {"defaults": Block, "resources": Items, "checks": Items}
 _GROUP_KEYS: Mapping[str, type] = {"hosts": Items, "when": object}
+SUSPEND_KEYS: Mapping[str, type] = {"reason": str, "until": str}
 _USE_KEYS: Mapping[str, type] = {"role": str, "vars": Block, "when": object}
 _WORDS = {Block: "a mapping", Items: "a list", int: "a whole number", str: "text"}
 

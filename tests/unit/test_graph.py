@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.catalog import Policy
 from agent.catalog.graph import connect
 from agent.catalog.typed import Typed
 from agent.documents import Block
@@ -21,7 +22,7 @@ from modules.unit import Unit
 def typed(resource: Resource, line: int = 1, requires: Iterable[str] = (), after: Iterable[str] = ()) -> Typed:
     block = Block("hosts/a.yaml", line)
     block.lines = {"requires": line + 1, "after": line + 2, "reload_on": line + 3}
-    return Typed(resource, Place("hosts/a.yaml", line), tuple(requires), tuple(after), block)
+    return Typed(resource, Place("hosts/a.yaml", line), tuple(requires), tuple(after), Policy(), block)
 
 
 def file(name: str, **edges: Iterable[str]) -> Typed:

@@ -1,0 +1,205 @@
+"""checks: whether what runs on a host does its work. Each kind of check is asked once at a time and never changes anything.
+
+A check says what it sees now; the agent asks again, waits, compares with before a change, and decides.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import ClassVar
+
+from modules.api import Resource, ResourceError, Watcher
+from modules.fields import ABSOLUTE_PATH, BOOLEAN, INTEGER, NAME, STRINGS, TEXT, FieldType, identity, option
+
+
+class Health(Enum):
+    """How well a thing does, the best first."""
+
+    HEALTHY = "healthy"
+    PROGRESSING = "progressing"
+    UNKNOWN = "unknown"
+    DEGRADED = "degraded"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One answer; `mark` must stay the same for a thing to count as steady (a count of restarts)."""
+
+    health: Health
+    message: str = ""
+    mark: str = ""
+
+
+HEALTHY = Seen(Health.HEALTHY)
+
+
+def _seconds(value: object, _lookup: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 300:
+        return value
+    raise ValueError(f"must be a whole number of seconds from 1 to 300, not {value!r}")
+
+
+SECONDS = FieldType("whole number of seconds", _seconds, {"type": "integer", "minimum": 1, "maximum": 300})
+REQUIRED = "Whether a change after which it fails may be rolled back; else its failing is only told."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One check; `kind` and the field that it is about name it: `http:http://localhost/`."""
+
+    kind: ClassVar[str] = ""
+    identity_field: ClassVar[str] = ""
+
+    required: bool = option(BOOLEAN, REQUIRED, default=True)
+    timeout: int = option(SECONDS, "How long one answer may take.", 5)
+
+    def __init_subclass__(cls, *, kind: str, identity: str) -> None:
+        """File the kind's name, and the field that identifies a check of it."""
+        cls.kind, cls.identity_field = kind, identity
+
+    @property
+    def id(self) -> str:
+        """What it is called in status and messages."""
+        return f"{self.kind}:{getattr(self, self.identity_field)}"
+
+    def ask(self, host: Watcher) -> Seen:
+        """What it sees now. Raises ResourceError when it cannot look, which is no answer."""
+        raise TypeError(f"{type(self).__name__} does not ask; host {host.root}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Http(Check, kind="http", identity="url"):
+    """A URL answers with a status, and with a text in its first 64 KiB if one is given. Redirects are not followed."""
+
+    url: str = identity(TEXT, "The URL, http or https.")
+    status: int = option(INTEGER, "The status that is good.", 200)
+    contains: str | None = option(TEXT, "A text that the answer must have.")
+
+    def ask(self, host: Watcher) -> Seen:
+        """GET it."""
+        try:
+            status, body = host.http(self.url, self.timeout)
+        except ResourceError as error:
+            return Seen(Health.DEGRADED, str(error))
+        if status != self.status:
+            return Seen(Health.DEGRADED, f"{self.url} answers with status {status}, not {self.status}")
+        if self.contains is not None and self.contains not in body:
+            return Seen(Health.DEGRADED, f"{self.url} answers without {self.contains!r}")
+        return HEALTHY
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tcp(Check, kind="tcp", identity="address"):
+    """Something accepts connections at `HOST:PORT`."""
+
+    address: str = identity(NAME, "`HOST:PORT`; an IPv6 address in brackets.")
+
+    def ask(self, host: Watcher) -> Seen:
+        """Connect, and say nothing."""
+        try:
+            host.connect(self.address, self.timeout)
+        except ResourceError as error:
+            return Seen(Health.DEGRADED, str(error))
+        return HEALTHY
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandCheck(Check, kind="command", identity="name"):
+    """A command ends with status 0. It must not change anything: it runs after every pass."""
+
+    name: str = identity(NAME, "What the check is called.")
+    argv: tuple[str, ...] = option(STRINGS, "The command, as a list; there is no shell.", ())
+
+    def ask(self, host: Watcher) -> Seen:
+        """Run it, as root."""
+        try:
+            host.watch(*self.argv, timeout_seconds=self.timeout)
+        except ResourceError as error:
+            return Seen(Health.DEGRADED, str(error))
+        return HEALTHY
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileAge(Check, kind="file_age", identity="path"):
+    """A file was written lately: a backup, a heartbeat."""
+
+    path: str = identity(ABSOLUTE_PATH, "The file.")
+    max_seconds: int = option(INTEGER, "How old it may be.", 86_400)
+
+    def ask(self, host: Watcher) -> Seen:
+        """Look at its time of modification."""
+        found = host.files.lstat(self.path)
+        if found is None:
+            return Seen(Health.DEGRADED, f"{self.path} is not there")
+        age = int(time.time() - found.mtime_ns / 1e9)
+        if age > self.max_seconds:
+            return Seen(Health.DEGRADED, f"{self.path} was written {age} s ago, more than {self.max_seconds} s")
+        return HEALTHY
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitCheck(Check, kind="unit", identity="name"):
+    """A unit is active and does not start over and over."""
+
+    name: str = identity(NAME, "The unit.")
+
+    def ask(self, host: Watcher) -> Seen:
+        """Ask systemd."""
+        asked = "--property=LoadState,ActiveState,SubState,Result,NRestarts,Type"
+        said = host.probe("systemctl", "--no-pager", "show", asked, "--", self.name).stdout
+        shown = dict(line.partition("=")[::2] for line in said.splitlines())
+        return _judge_unit(self.name, shown)
+
+
+def _judge_unit(name: str, shown: Mapping[str, str]) -> Seen:
+    state, sub, mark = shown.get("ActiveState", ""), shown.get("SubState", ""), shown.get("NRestarts", "")
+    if shown.get("LoadState") == "not-found":
+        return Seen(Health.DEGRADED, f"{name} does not exist")
+    if sub == "auto-restart":
+        return Seen(
+            Health.DEGRADED, f"{name} ended ({shown.get('Result')}) and is started again, {mark} times by now", mark
+        )
+    if state in ("active", "reloading") or (
+        shown.get("Type") == "oneshot" and state == "inactive" and shown.get("Result") == "success"
+    ):
+        return Seen(Health.HEALTHY, "", mark)
+    if state in ("activating", "deactivating"):
+        return Seen(Health.PROGRESSING, f"{name} is {state} ({sub})", mark)
+    return Seen(Health.DEGRADED, f"{name} is {state} ({shown.get('Result')})", mark)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerCheck(Check, kind="container", identity="name"):
+    """A container runs, and is healthy by its own health check if it has one."""
+
+    name: str = identity(NAME, "The container.")
+
+    def ask(self, host: Watcher) -> Seen:
+        """Ask the engine."""
+        entry = host.engine.containers([self.name]).get(self.name)
+        if entry is None:
+            return Seen(Health.DEGRADED, f"container {self.name} does not exist")
+        state, status = str(entry["State"]), str(entry.get("Status", ""))
+        if state != "running":
+            return Seen(Health.DEGRADED, f"container {self.name} is {state} ({status})")
+        if "(unhealthy)" in status:
+            return Seen(Health.DEGRADED, f"container {self.name} is unhealthy by its own check")
+        if "(health: starting)" in status:
+            return Seen(Health.PROGRESSING, f"container {self.name} is starting")
+        return HEALTHY
+
+
+_KINDS: tuple[type[Check], ...] = (Http, Tcp, CommandCheck, UnitCheck, ContainerCheck, FileAge)
+CHECKS: Mapping[str, type[Check]] = {kind.kind: kind for kind in _KINDS}
+
+
+def built_in(resource: Resource) -> Sequence[Check]:
+    """The checks that a resource brings by itself: a unit held active, a container held running. Wanted, not required."""
+    if resource.kind == "unit" and getattr(resource, "active", None) is True:
+        return (UnitCheck(name=resource.identity),)
+    if resource.kind == "container" and getattr(resource, "ensure", "") == "running":
+        return (ContainerCheck(name=resource.identity),)
+    return ()
