@@ -1,0 +1,29 @@
+"""Units: what asserting many running ones adds to a process, against one `systemctl show` of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench.host import Bench, Command
+from bench.packages import ONE_FILE
+from bench.report import Figure
+
+COUNT = 50
+_UNIT = "[Service]\nExecStart=/usr/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n"
+
+
+def figures(bench: Bench) -> Iterator[Figure]:
+    """The difference that 50 running units make."""
+    names = [f"bench-{number}.service" for number in range(COUNT)]
+    for name in names:
+        bench.machine.path(f"/etc/systemd/system/{name}").write_text(_UNIT)
+    bench.machine.run("systemctl", "daemon-reload")
+    bench.machine.run("systemctl", "enable", "--now", *names)
+    none = bench.holds("units-none", ONE_FILE)
+    wishes = "".join(f"  - {{unit: {name}, enabled: true, active: true}}\n" for name in names)
+    some = bench.holds("units", ONE_FILE + wishes)
+    for command in (none, some):
+        bench.converge(command)
+    floor = "systemctl show"
+    found = bench.medians({"none": none, "some": some, floor: Command(("/usr/bin/systemctl", "show", *names))})
+    yield Figure(f"{COUNT} running units, added", found["some"] - found["none"], "ms", 60, floors={floor: found[floor]})
