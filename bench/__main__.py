@@ -12,10 +12,10 @@ from bench.host import Bench, booted
 from bench.report import Figure, table
 
 AREAS: Mapping[str, Callable[[Bench], Iterable[Figure]]] = {
-    "files": files.figures,
     "packages": packages.figures,
     "units": units.figures,
     "daemon": daemon.figures,
+    "files": files.figures,  # last, when the file system has forgotten the files of the host before (see files.py)
 }
 SUITES = {"bookworm": "Debian 12", "trixie": "Debian 13"}
 ROUNDS, QUICK_ROUNDS = 11, 3

@@ -37,7 +37,7 @@ os.sync()
 
 def figures(bench: Bench) -> Iterator[Figure]:
     """Whole processes of `agentctl apply`."""
-    commands = {}
+    commands: dict[str, Command] = {}
     for count in COUNTS:
         commands |= _commands(bench, count)
     found = bench.medians(commands)
@@ -47,9 +47,7 @@ def figures(bench: Bench) -> Iterator[Figure]:
         yield Figure(f"apply, nothing to do, {count:,} files", found[f"idle {count}"], "ms", bar, floors=floors)
     first, second = (found[f"cold {count}"] for count in COUNTS)
     write = "write, rename, sync"
-    yield Figure(
-        "cold converge, 1,000 files", first, "ms", 1200, floors={START: start, write: found["write 1000"]}
-    )
+    yield Figure("cold converge, 1,000 files", first, "ms", 1200, floors={START: start, write: found["write 1000"]})
     yield Figure(
         "cold converge, 10,000 files", second, "ms", times=("1,000 files", 10),
         floors={"1,000 files": first, write: found["write 10000"]},
@@ -60,16 +58,25 @@ def _commands(bench: Bench, count: int) -> dict[str, Command]:
     """Idle, cold, and the floors of both, for a number of files."""
     name = f"files-{count}"
     here, copy = f"/srv/{name}", f"/srv/{name}.copy"
-    idle = bench.holds(name, _resources(here, count), {f"files/{n}.conf": _text(n) for n in range(count)})
-    bench.converge(idle)
-    cold = bench.holds(f"{name}-cold", _resources(f"{here}-cold", count), {f"files/{n}.conf": _text(n) for n in range(count)})
+    contents = {f"files/{number}.conf": _text(number) for number in range(count)}
+    idle = bench.idle(name, _resources(here, count), contents)
+    cold = bench.apply(f"{name}-cold", _resources(f"{here}-cold", count), contents)
     python = ("/usr/bin/python3", "-c")
     return {
         f"read {count}": Command((*python, _READ, here)),
         f"idle {count}": idle,
-        f"write {count}": Command((*python, _WRITE, here, copy), f"rm -rf {copy}; sync"),
-        f"cold {count}": Command(cold.argv, f"rm -rf {here}-cold /srv/bench/{name}-cold/state; sync"),
+        f"write {count}": Command((*python, _WRITE, here, copy), before=_aside(copy)),
+        f"cold {count}": Command(
+            cold.argv,
+            before=_aside(f"{here}-cold", f"/srv/bench/{name}-cold/state"),
+            says=idle.says.replace("in sync", "converged"),
+        ),
     }
+
+
+def _aside(*paths: str) -> str:
+    """Put away what the last round made. It is not removed: ext4 is slow to give new inodes while many were just freed."""
+    return f"there=$(mktemp -d /srv/aside.XXXXXX); mv -t $there {' '.join(paths)} || true; sync"
 
 
 def _resources(root: str, count: int) -> str:

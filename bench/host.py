@@ -26,10 +26,11 @@ _TIMING = (HERE / "bench/timing.py").read_text()
 
 @dataclass(frozen=True)
 class Command:
-    """What is timed, and a shell script that puts things in place for it, which is not."""
+    """What is timed, a shell script that puts things in place for it and is not, and what it prints when it is right."""
 
     argv: Sequence[str]
     before: str = ""
+    says: str = ""
 
 
 PYTHON = Command(("/usr/bin/python3", "-c", "pass"))
@@ -48,8 +49,8 @@ class Bench:
         shown = self.machine.run("/usr/bin/python3", "-I", "-c", _TIMING, order, timeout=1200).stdout
         return {name: 1000 * median(taken) for name, taken in json.loads(shown).items()}
 
-    def holds(self, name: str, resources: str, files: Mapping[str, str] | None = None) -> Command:
-        """`agentctl apply` of a repository of its own, with settings and state of its own."""
+    def apply(self, name: str, resources: str, files: Mapping[str, str] | None = None) -> Command:
+        """`agentctl apply` of a repository of its own, with settings and state of its own in /srv/bench/NAME."""
         place = f"/srv/bench/{name}"
         with tempfile.TemporaryDirectory() as directory:
             made = GitRepository(Path(directory))
@@ -60,9 +61,11 @@ class Bench:
         self.machine.write(f"{place}/agent.yaml", text)
         return Command(("/usr/bin/agentctl", "apply", "--config", place))
 
-    def converge(self, command: Command) -> None:
-        """Run it once, untimed: what follows has nothing to do."""
+    def idle(self, name: str, resources: str, files: Mapping[str, str] | None = None) -> Command:
+        """The same once it has converged: there is nothing to do."""
+        command = self.apply(name, resources, files)
         self.machine.run(*command.argv, timeout=600)
+        return Command(command.argv, says=f'"change": {resources.count("  - ")} in sync in ')
 
 
 @contextlib.contextmanager

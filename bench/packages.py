@@ -17,10 +17,8 @@ def figures(bench: Bench) -> Iterator[Figure]:
     names = sorted(set(installed) - {"gitops-agent"})[:COUNT]
     if len(names) < COUNT:
         raise SystemExit(f"bench: the host has only {len(names)} packages, {COUNT} are wanted")
-    none = bench.holds("packages-none", ONE_FILE)
-    some = bench.holds("packages", ONE_FILE + "".join(f"  - package: {name}\n" for name in names))
-    for command in (none, some):
-        bench.converge(command)
+    none = bench.idle("packages-none", ONE_FILE)
+    some = bench.idle("packages", ONE_FILE + "".join(f"  - package: {name}\n" for name in names))
     floor = "dpkg-query -W"
     found = bench.medians({"none": none, "some": some, floor: Command(("/usr/bin/dpkg-query", "-W"))})
     yield Figure(

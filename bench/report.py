@@ -37,7 +37,7 @@ def table(figures: Iterable[Figure]) -> str:
 
 def _cells(figure: Figure) -> Iterator[str]:
     yield figure.what
-    yield f"{figure.value:.4g} {figure.unit}".rstrip()
+    yield f"{_number(figure.value)} {figure.unit}".rstrip()
     if figure.times is not None:
         yield f"{figure.times[1]:g} x {figure.times[0]}"
     else:
@@ -49,7 +49,11 @@ def _cells(figure: Figure) -> Iterator[str]:
 def _against(figure: Figure) -> Iterator[str]:
     for name, floor in figure.floors.items():
         ratio = f"{figure.value / floor:.1f} x " if floor else ""
-        yield f"{ratio}{name} ({floor:.4g} {figure.unit})"
+        yield f"{ratio}{name} ({_number(floor)} {figure.unit})"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:

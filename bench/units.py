@@ -19,11 +19,9 @@ def figures(bench: Bench) -> Iterator[Figure]:
         bench.machine.path(f"/etc/systemd/system/{name}").write_text(_UNIT)
     bench.machine.run("systemctl", "daemon-reload")
     bench.machine.run("systemctl", "enable", "--now", *names)
-    none = bench.holds("units-none", ONE_FILE)
+    none = bench.idle("units-none", ONE_FILE)
     wishes = "".join(f"  - {{unit: {name}, enabled: true, active: true}}\n" for name in names)
-    some = bench.holds("units", ONE_FILE + wishes)
-    for command in (none, some):
-        bench.converge(command)
+    some = bench.idle("units", ONE_FILE + wishes)
     floor = "systemctl show"
     found = bench.medians({"none": none, "some": some, floor: Command(("/usr/bin/systemctl", "show", *names))})
     yield Figure(f"{COUNT} running units, added", found["some"] - found["none"], "ms", 60, floors={floor: found[floor]})
