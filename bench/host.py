@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
+from bench.report import Figure
 from tests.hosts import images
 from tests.hosts.git import GitRepository
 from tests.hosts.machine import Machine
@@ -42,12 +43,23 @@ class Bench:
     def __init__(self, machine: Machine, suite: str, rounds: int) -> None:
         self.machine, self.suite, self.rounds = machine, suite, rounds
 
-    def medians(self, commands: Mapping[str, Command], rounds: int = 0) -> dict[str, float]:
-        """The median of each command in milliseconds, all taken in turns with the start of Python."""
+    def times(self, commands: Mapping[str, Command], rounds: int = 0) -> dict[str, list[float]]:
+        """What each command took in milliseconds, all taken in turns with the start of Python."""
         asked = {name: asdict(command) for name, command in {START: PYTHON, **commands}.items()}
         order = json.dumps({"rounds": rounds or self.rounds, "commands": asked})
         shown = self.machine.run("/usr/bin/python3", "-I", "-c", _TIMING, order, timeout=1200).stdout
-        return {name: 1000 * median(taken) for name, taken in json.loads(shown).items()}
+        return {name: [1000 * seconds for seconds in taken] for name, taken in json.loads(shown).items()}
+
+    def medians(self, commands: Mapping[str, Command]) -> dict[str, float]:
+        """The median of each."""
+        return {name: median(taken) for name, taken in self.times(commands).items()}
+
+    def added(self, what: str, some: Command, none: Command, floor: tuple[str, Command], bar: float) -> Figure:
+        """What the resources of one process add to the same process without them: the median of the rounds' differences."""
+        name, cheapest = floor
+        found = self.times({"some": some, "none": none, name: cheapest}, 3 * self.rounds)
+        differences = [more - less for more, less in zip(found["some"], found["none"], strict=True)]
+        return Figure(f"{what}, added", median(differences), "ms", bar, floors={name: median(found[name])})
 
     def apply(self, name: str, resources: str, files: Mapping[str, str] | None = None) -> Command:
         """`agentctl apply` of a repository of its own, with settings and state of its own in /srv/bench/NAME."""

@@ -22,6 +22,5 @@ def figures(bench: Bench) -> Iterator[Figure]:
     none = bench.idle("units-none", ONE_FILE)
     wishes = "".join(f"  - {{unit: {name}, enabled: true, active: true}}\n" for name in names)
     some = bench.idle("units", ONE_FILE + wishes)
-    floor = "systemctl show"
-    found = bench.medians({"none": none, "some": some, floor: Command(("/usr/bin/systemctl", "show", *names))})
-    yield Figure(f"{COUNT} running units, added", found["some"] - found["none"], "ms", 60, floors={floor: found[floor]})
+    floor = ("systemctl show", Command(("/usr/bin/systemctl", "show", *names)))
+    yield bench.added(f"{COUNT} running units", some, none, floor, 60)
