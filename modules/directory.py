@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 from modules.api import Drift, Host, HostView, Resource, State
 from modules.fields import ABSOLUTE_PATH, BOOLEAN, NAME, OCTAL_MODE, choice, identity, option
@@ -18,6 +18,8 @@ class Directory(Resource, kind="directory", identity="path"):
     Its parent must exist; declare it too. A field that is left out is not managed. What is in the directory is never
     touched, except by `ensure: absent` with `force`, which stops at anything that is mounted there.
     """
+
+    family: ClassVar[str] = "path"
 
     path: str = identity(ABSOLUTE_PATH, "Where the directory is.")
     ensure: str = option(choice("present", "absent"), "Whether it exists.", "present")

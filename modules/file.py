@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 from modules.api import (
     Accounts,
@@ -49,6 +49,8 @@ class File(Resource, kind="file", identity="path"):
     mode allows. A change of only owner or mode leaves the file and its hard links in place. A field that is left out
     is not managed; with none of `content`, `source` and `template` the file must exist already.
     """
+
+    family: ClassVar[str] = "path"
 
     path: str = identity(ABSOLUTE_PATH, "Where the file is.")
     ensure: str = option(choice("present", "absent"), "Whether it exists.", "present")

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -16,6 +16,7 @@ import pytest
 from agent.cli import main
 from agent.host import LocalView
 from agent.source import Revision
+from agent.store import Entry, Owed, Store
 from modules.api import Content, State
 from modules.file import File
 from tests.hosts.git import GitRepository
@@ -39,22 +40,21 @@ def loaded_by(code: str) -> set[str]:
     return set(json.loads(ended.stdout.splitlines()[-1]))
 
 
+def apply(directory: Path, resources: str) -> list[str]:
+    """Converge another root below a directory to these resources; the arguments of the `agentctl apply` that did."""
+    (directory / "root").mkdir(parents=True)
+    repository = GitRepository(directory)
+    files = {"files/copied": "copied\n", "templates/rendered.j2": "{{ host }}\n"}
+    repository.commit({"fleet.yaml": "format: 1\n", "hosts/web-01.yaml": resources, **files})
+    command = ["apply", "--repo", str(repository.bare), "--host", "web-01", "--root", str(directory / "root")]
+    assert main(command) == 0
+    return command
+
+
 @pytest.fixture
 def applied(tmp_path: Path) -> Sequence[str]:
     """The arguments of an `agentctl apply` that has converged another root once."""
-    repository = GitRepository(tmp_path)
-    repository.commit(
-        {
-            "fleet.yaml": "format: 1\n",
-            "hosts/web-01.yaml": RESOURCES,
-            "files/copied": "copied\n",
-            "templates/rendered.j2": "{{ host }}\n",
-        }
-    )
-    (tmp_path / "root").mkdir()
-    command = ["apply", "--repo", str(repository.bare), "--host", "web-01", "--root", str(tmp_path / "root")]
-    assert main(command) == 0
-    return command
+    return apply(tmp_path, RESOURCES)
 
 
 @pytest.mark.processes(reason="what another interpreter imports is seen in another interpreter")
@@ -116,3 +116,24 @@ def test_one_more_file_is_opened_once_however_deep_it_lies(tmp_path: Path, monke
 
     monkeypatch.setattr(os, "open", counting_open)
     assert opened_for(files) == opened_for(files[:1]) + 49
+
+
+@pytest.mark.processes(reason="the repository is made with git")
+def test_more_directories_of_files_are_no_more_transactions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+    really_begin = Store.begin
+
+    def counting_begin(store: Store, entries: Sequence[Entry], owed: Iterable[Owed]) -> None:
+        begun.append(len(entries))
+        really_begin(store, entries, owed)
+
+    monkeypatch.setattr(Store, "begin", counting_begin)
+
+    def begun_for(count: int) -> list[int]:
+        begun.clear()
+        lines = [f"  - directory: /{n}\n  - file: /{n}/a\n    content: a\n" for n in range(count)]
+        apply(tmp_path / str(count), "resources:\n" + "".join(lines))
+        return list(begun)
+
+    assert begun_for(2) == [2, 2]
+    assert begun_for(20) == [20, 20]
