@@ -79,7 +79,10 @@ def reconcile(desired: Desired, host: WatchedHost, store: Store, conduct: Conduc
     result = Result(desired, outcomes)
     if result.changed:
         return replace(result, health=health.settle(checks, host, before, care.timing, conduct.stopped))
-    return replace(result, health=health.look(checks, host))
+    if track.soaking(store) is not None:
+        return replace(result, health=health.look(checks, host))
+    in_sync = {outcome.id for outcome in outcomes if outcome.result in SETTLED}
+    return replace(result, health=health.at_rest(desired.compiled.catalog, in_sync, host))
 
 
 def hold(desired: Desired, host: WatchedHost, source: Source, store: Store, means: Means) -> Result:

@@ -13,7 +13,7 @@ from typing import Any
 
 from agent.store import Store
 
-KEPT_REJECTIONS = 20
+KEPT_REJECTIONS, KEPT_GOOD = 20, 10
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 5, 900
 
 
@@ -77,7 +77,12 @@ def forgive(store: Store) -> int:
 
 def good(store: Store) -> str:
     """The commit that was last applied and stayed healthy; empty when there was none."""
-    return store.recall("good")
+    return next(iter(good_ones(store)), "")
+
+
+def good_ones(store: Store) -> list[str]:
+    """The last commits that were applied and stayed healthy, the newest first."""
+    return store.recall("good").split()
 
 
 def soaking(store: Store) -> Soak | None:
@@ -93,7 +98,8 @@ def begin_soak(store: Store, soak: Soak) -> None:
 
 def proved(store: Store, commit: str, checked: Sequence[str]) -> None:
     """Note that a revision is good, and which checks it was seen with."""
-    store.remember(good=commit, soak="", checked=json.dumps(sorted(checked)))
+    others = [known for known in good_ones(store) if known != commit]
+    store.remember(good=" ".join([commit, *others][:KEPT_GOOD]), soak="", checked=json.dumps(sorted(checked)))
 
 
 def checked(store: Store) -> frozenset[str]:
