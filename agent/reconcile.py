@@ -121,11 +121,11 @@ def _put_on_trial(desired: Desired, counted: tuple[str, ...], store: Store) -> N
 def hold(desired: Desired, host: WatchedHost, source: Source, store: Store, means: Means) -> Result:
     """Reconcile; where what is new proves bad and the settings ask for it, bring back the last good revision."""
     conduct, care = means.conduct, means.care
-    failing = frozenset(store.recall("failing").split())
+    failing, began = frozenset(store.recall("failing").split()), int(time.time())
     result = reconcile(desired, host, store, conduct, care)
     if conduct.held_back or not desired.revision.commit or _go_on(conduct, care):
         return result  # nothing is judged that was not waited for; it stays on trial
-    reason = _judge(result, store, care, failing)
+    reason = _judge(result, store, care, failing, began)
     back = track.good(store)
     if reason and care.rollback != NEVER and back and orders.given(store, orders.PIN) is None:
         good = desired_at(source, back, desired.compiler)
@@ -135,8 +135,8 @@ def hold(desired: Desired, host: WatchedHost, source: Source, store: Store, mean
     return result
 
 
-def _judge(result: Result, store: Store, care: Care, failing: frozenset[str]) -> str:
-    """Keep the track record of the revision; why it is to be rolled back, or nothing."""
+def _judge(result: Result, store: Store, care: Care, failing: frozenset[str], began: int) -> str:
+    """Keep the track record of the revision; why it is to be rolled back, or nothing. `began` is when it was looked at first."""
     desired, now = result.desired, time.time()
     plan, commit = desired.compiled.plan, desired.revision.commit
     failed = [outcome.id for outcome in result.outcomes if outcome.result == FAILED]
@@ -147,7 +147,7 @@ def _judge(result: Result, store: Store, care: Care, failing: frozenset[str]) ->
         track.begin_soak(store, soak)
     ill = [verdict for verdict in result.health if not verdict.well and verdict.id in soak.counted]
     new = [name for name in failed if name not in failing]
-    if ill and soak.until >= int(now):
+    if ill and soak.until >= began:
         return "; ".join(f"{verdict.id} is {verdict.health.value}: {verdict.message}" for verdict in ill)
     if new and care.rollback == ON_FAILURE and commit != track.good(store):
         return f"{', '.join(new)} failed"

@@ -51,6 +51,22 @@ class Asked:
     confirm_removals: bool = False
 
 
+def note_lost_state(session: Session) -> None:
+    """Say it when the state is gone that the status file tells of, and keep that no older history is let in.
+
+    The status file lies in memory beside the daemon, so it outlives a state directory that somebody removed.
+    """
+    site, store = session.site, session.store
+    status = read_status(site.status_path)
+    held = status.get("revision", {}).get("commit", "")
+    if held and status.get("state_dir") == site.state_dir and not store.recall("in_force"):
+        store.remember(in_force=held)
+        lost = f"the state in {site.state_dir} was gone while {held[:7]} was held; it is begun anew, and what is here already is left as it is when it leaves Git"
+        store.notices.append(lost)
+        if _journalled(session):
+            journal.send("state_lost", lost, revision=held)
+
+
 ASK_NOBODY = ("drift", "retry")  # passes that do not ask the remote
 
 
@@ -212,7 +228,8 @@ def _write(session: Session, report: Report) -> None:
             )
         )
     path = session.site.status_path
-    write_status(path, status_of(report, read_status(path), session.site.limits))
+    status = status_of(report, read_status(path), session.site.limits)
+    write_status(path, {**status, "state_dir": session.site.state_dir})
 
 
 def note_contact(session: Session, error: FetchFailed | None) -> None:
