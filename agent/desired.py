@@ -84,7 +84,7 @@ def newest_desired(source: Source, store: Store, compiler: Compiler) -> Desired:
         desired = Desired(compiler(revision), revision, compiler)
         _refuse_rolled_back(store, desired)
     except RevisionError as rejection:
-        if not in_force:
+        if not in_force or not source.holds(in_force):
             raise
         held = desired_in_force(source, store, compiler)
         return replace(held, rejection=rejection, attempted=attempted or getattr(rejection, "commit", ""))

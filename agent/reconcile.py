@@ -10,14 +10,14 @@ from typing import Protocol
 
 from agent import health, orders, track
 from agent.apply import Author, Conduct, Outcome, apply_plan
-from agent.apply.outcome import BLOCKED, CHANGED, FAILED, SETTLED
+from agent.apply.outcome import BLOCKED, CHANGED, FAILED, PENDING, SETTLED
 from agent.desired import Desired, desired_at, rolled_back
 from agent.errors import RevisionRejected
 from agent.plan import Known, Plan, make_plan
 from agent.source import Source
 from agent.store import Store
 from modules.api import Host, HostView, Watcher
-from modules.checks import Check
+from modules.checks import Check, Health
 
 Settle = Callable[[Mapping[str, health.Verdict]], Sequence[health.Verdict]]
 NEVER, ON_HEALTH, ON_FAILURE = "never", "health", "failure"
@@ -86,8 +86,15 @@ def reconcile(desired: Desired, host: WatchedHost, store: Store, conduct: Conduc
     soak = track.soaking(store, desired.compiled.plan)
     if soak is not None and not conduct.held_back:
         return replace(result, health=_look_twice(health.look(checks, host), soak, settle))
-    in_sync = {outcome.id for outcome in outcomes if outcome.result in SETTLED}
-    return replace(result, health=health.at_rest(desired.compiled.catalog, in_sync, host))
+    known = {outcome.id: _health_of(outcome) for outcome in outcomes}
+    return replace(result, health=health.at_rest(desired.compiled.catalog, known, host))
+
+
+def _health_of(outcome: Outcome) -> Health:
+    """What a resource's outcome says of its health; of one that is left as it is on purpose, nothing."""
+    if outcome.result in SETTLED:
+        return Health.HEALTHY
+    return Health.UNKNOWN if outcome.result == PENDING else Health.DEGRADED
 
 
 def _look_twice(seen: Sequence[health.Verdict], soak: track.Soak, settle: Settle) -> Sequence[health.Verdict]:

@@ -13,9 +13,9 @@ from tests.system.scenes import BASE, active, agentctl, await_status, reasons, s
 APP = service("app", "/bin/sleep infinity")
 
 
-@pytest.fixture(params=["bookworm", "trixie"], scope="module")
+@pytest.fixture(params=["trixie"], scope="module")
 def suite(request: pytest.FixtureRequest) -> str:
-    """Both: units and status lines are systemd's."""
+    """One is enough: the other scenarios run on the other."""
     return str(request.param)
 
 
@@ -97,7 +97,7 @@ def test_an_order_that_runs_out_is_followed_by_the_newest(fleet: Fleet) -> None:
     assert sync(host).returncode == 0
     second = fleet.hold(BASE + text_file("/srv/two"), "two")
     assert sync(host).returncode == 0
-    assert agentctl(host, "rollback", first, "--reason", "two is slow", "--for", "1m").returncode == 1
+    assert agentctl(host, "rollback", first, "--reason", "two is slow", "--for", "15s").returncode == 1
     began = time.time()
     assert (host.exists("/srv/one"), host.exists("/srv/two")) == (True, False)
     said = agentctl(host, "status")
@@ -110,8 +110,8 @@ def test_an_order_that_runs_out_is_followed_by_the_newest(fleet: Fleet) -> None:
     host.write("/srv/one", "drifted\n")
     assert sync(host).returncode == 1
     assert host.read("/srv/one") == "x\n", "a pinned host is held"
-    await_that(lambda: host.exists("/srv/three"), 90, "the newest, when the pin has run out")
-    assert time.time() - began > 50
+    await_that(lambda: host.exists("/srv/three"), 30, "the newest, when the pin has run out")
+    assert time.time() - began > 14
     assert agentctl(host, "status").returncode == 0
     assert agentctl(host, "rollback", second).returncode == 1
     assert host.exists("/srv/two")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.system.conftest import Fleet
 from tests.system.daemon_host import UNIT, await_that, main_pid, reload, shown, sync
-from tests.system.scenes import BASE, QUICK, agentctl, await_status, reasons, scene, status, text_file
+from tests.system.scenes import BASE, QUICK, agentctl, reasons, scene, status, text_file
 
 MANY = "".join(text_file(f"/srv/many-{number}") for number in range(20))
 COUNT = "ls /srv/many-* 2>/dev/null | wc -l"
@@ -26,7 +26,7 @@ def test_a_host_that_git_names_no_more_keeps_everything(fleet: Fleet) -> None:
     fleet.hold(BASE + MANY, "many")
     assert sync(host).returncode == 0
     work = fleet.repository.work / "hosts"
-    slips = {
+    slips: dict[str, dict[str, str | bytes | None]] = {
         "renamed": {"hosts/web-01.yaml": None, "hosts/web-1.yaml": (work / "web-01.yaml").read_text()},
         "empty": {"hosts/web-01.yaml": "resources: []\n", "hosts/web-1.yaml": None},
         "nothing in it": {"hosts/web-01.yaml": ""},
@@ -87,7 +87,6 @@ def test_two_declarations_of_one_thing_are_refused_before_anything_changes(fleet
 @pytest.mark.parametrize(
     "harm",
     [
-        "rm -rf objects",
         "find objects -type f -exec truncate -s 0 {} +",
         "rm HEAD",
         "find objects -type f -exec sh -c 'echo x > \"$1\"' - {} ';'",
@@ -97,11 +96,11 @@ def test_a_clone_that_breaks_heals_by_itself(fleet: Fleet, harm: str) -> None:
     host = scene(fleet, poll_interval="5s", drift_interval="5s").host
     fleet.repository.commit({"files/big": "big\n" * 99}, "with a file")
     fleet.hold(BASE + "  - file: /srv/copied\n    source: big\n", "copied")
-    await_that(lambda: host.exists("/srv/copied"), 15, "the commit")
+    assert sync(host).returncode == 0
     host.shell(f"cd /var/lib/gitops-agent/repo.git; {harm}; rm -f ../catalog.json; rm /srv/copied")
     await_that(lambda: host.exists("/srv/copied"), 30, "a repair from a clone that is whole")
-    commit = fleet.hold(BASE, "next")
-    await_status(host, f"OK {commit[:7]}", 20)
+    fleet.hold(BASE, "next")
+    assert sync(host).returncode == 0
     assert not host.exists("/srv/copied")
 
 
@@ -119,7 +118,7 @@ def test_state_that_vanishes_is_told_begun_anew_and_lets_no_older_history_in(fle
     fleet.repository._git("push", "-q", "--force", "origin", f"{older}:refs/heads/main")
     refused = sync(host)
     assert refused.returncode == 1
-    assert "the history was rewritten" in refused.stderr
+    assert "the history was rewritten" in refused.stdout
     assert host.exists("/srv/mine")
     fleet.repository._git("push", "-q", "--force", "origin", f"{newer}:refs/heads/main")
     assert sync(host).returncode == 0
