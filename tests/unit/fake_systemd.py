@@ -38,6 +38,7 @@ class FakeSystemd:
         self.facts: dict[str, dict[str, str]] = {}  # other properties of a unit since it was last started
         self.journal: dict[str, list[str]] = {}
         self.starts: Counter[str] = Counter()
+        self.started: Callable[[str], None] = lambda _name: None  # told of every start
         self.reloads: Counter[str] = Counter()
         host.programs |= {"systemctl": self._systemctl, "journalctl": self._journalctl}
         for directory in DIRECTORIES:
@@ -214,6 +215,7 @@ class FakeSystemd:
         if self.active.get(unit.name) == "active":
             return ""
         self.starts[unit.name] += 1
+        self.started(unit.name)
         command = unit.settings.get("ExecStart", "")
         self.facts[unit.name] = {"ExecMainStartTimestamp": "Mon 2026-01-05 10:00:00 UTC"}
         if command == "/bin/false":
