@@ -136,7 +136,7 @@ def hold(desired: Desired, host: WatchedHost, source: Source, store: Store, mean
     back = track.good(store)
     if reason and care.rollback != NEVER and back and orders.given(store, orders.PIN) is None:
         good = desired_at(source, back, desired.compiler)
-        kept = _reject(result, reason, store)
+        kept = _reject(result, reason, store, back)
         again = reconcile(good, host, store, conduct, care)
         return replace(again, desired=kept.instead(good), one_way=kept.one_way)
     return result
@@ -176,12 +176,11 @@ class Rejected:
         return replace(good, rejection=self.rejection, attempted=self.rejection.commit)
 
 
-def _reject(bad: Result, reason: str, store: Store) -> Rejected:
+def _reject(bad: Result, reason: str, store: Store, back: str) -> Rejected:
     """Remember what proved bad, so that it is not applied again by itself."""
     desired = bad.desired
     rejected = track.Rejection(desired.compiled.plan, desired.revision.commit, reason, int(time.time()))
-    track.reject(store, rejected)
-    store.remember(soak="")
+    track.reject(store, rejected, back)
     one_way = {node.id for node in desired.compiled.catalog.nodes if node.resource.one_way}
     kept = sorted(outcome.id for outcome in bad.outcomes if outcome.result in CHANGED and outcome.id in one_way)
     return Rejected(rolled_back(rejected), kept)

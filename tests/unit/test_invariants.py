@@ -95,6 +95,26 @@ class Invariants(RuleBasedStateMachine):
         service = unit(APP, restart_on="['file:/srv/*']")
         self.branch.push(files + service + (FAILS if self.fails else ""))
 
+    @rule(content=CONTENT)
+    def commit_what_the_service_reads(self, content: str) -> None:
+        self.commit_a_change(READ, content)
+        self.a_pass_ends(everything=False)
+
+    @rule(at=st.integers(min_value=1, max_value=50), content=CONTENT)
+    def commit_it_and_die(self, at: int, content: str) -> None:
+        self.commit_a_change(READ, content)
+        self.a_pass_dies(at)
+        self.a_pass_ends(everything=False)
+
+    @rule(content=CONTENT)
+    def commit_everything_and_then_next_to_nothing(self, content: str) -> None:
+        self.files = dict.fromkeys(PATHS, content)
+        self.push()
+        self.a_pass_ends(everything=False)
+        self.files = {READ: content}
+        self.push()
+        self.a_pass_ends(everything=False)
+
     @rule(path=st.sampled_from(PATHS + THEIRS), content=CONTENT)
     def commit_a_change(self, path: str, content: str) -> None:
         self.files[path] = content
@@ -114,10 +134,12 @@ class Invariants(RuleBasedStateMachine):
     def commit_what_says_something_wrong(self) -> None:
         self.branch.broken = True
 
-    @rule(fails=st.booleans())
-    def commit_what_cannot_be_applied(self, fails: bool) -> None:
-        self.fails = fails
+    @rule()
+    def commit_what_cannot_be_applied(self) -> None:
+        self.fails = True
         self.push()
+        self.a_pass_ends(everything=False)
+        self.fails = False
 
     # The host
 
