@@ -174,7 +174,8 @@ class Invariants(RuleBasedStateMachine):
         before, owned = self.present(), len(self.world.inventory())
         result = self.hold(Conduct(removals=Approval(everything=everything)))
         gone = len(before - self.present())
-        assert everything or gone <= 5 or 2 * gone <= owned, "so many are not removed without a word"
+        usual = 10 if result is not None and self.was_rolled_back(result) else 5  # then two plans were applied
+        assert everything or gone <= usual or 2 * gone <= owned, "so many are not removed without a word"
         if result is not None and self.verdict(result) == OK:
             self.is_as_git_says()
 
@@ -193,12 +194,15 @@ class Invariants(RuleBasedStateMachine):
                 result = hold(wanted, cast("WatchedHost", host), source, used, Means(conduct, Care(rollback="failure")))
             finally:
                 self.written = self.read() if self.read() != before else self.written
-        if getattr(result.desired.rejection, "reason", "") == ROLLED_BACK:
+        if self.was_rolled_back(result):
             self.rolled_back.add(result.desired.attempted)
         return result
 
     def service_starts(self, _name: str) -> None:
         self.loaded = self.read()
+
+    def was_rolled_back(self, result: Result) -> bool:
+        return getattr(result.desired.rejection, "reason", "") == ROLLED_BACK
 
     # What must hold
 
