@@ -15,6 +15,7 @@ from modules.api import Change, Drift, HostView, Observation, Resource, Resource
 
 REVISION = "revision"  # Git asks for something else than when it was last applied
 DRIFT = "drift"  # Git asks for the same; the host changed
+SECRET = Change("(sensitive)", "(sensitive, another)")
 
 
 @dataclass(frozen=True)
@@ -101,13 +102,18 @@ def compare(node: Node, seen: Observation) -> Step:
     """One step: the observed against the desired."""
     if isinstance(seen, ResourceError):
         return Step(node, {}, {}, seen)
-    return Step(node, seen, drift_between(node.resource.desired(seen), seen))
+    return Step(node, seen, drift_of(node.resource, seen))
 
 
-def drift_between(desired: State, observed: State) -> Drift:
-    """The properties that are wanted and differ."""
+def drift_of(resource: Resource, observed: State) -> Drift:
+    """The properties that are wanted and differ. What is secret in them goes no further than here."""
     get = observed.get
-    return {name: Change(get(name), want) for name, want in desired.items() if want is not None and get(name) != want}
+    wanted = resource.desired(observed)
+    drift = {name: Change(get(name), want) for name, want in wanted.items() if want is not None and get(name) != want}
+    if drift:
+        for name in drift.keys() & set(resource.secrets()):
+            drift[name] = SECRET
+    return drift
 
 
 def _with_cause(step: Step, entry: Entry | None) -> Step:
@@ -155,6 +161,7 @@ def _removal(entry: Entry, old: Resource | None, seen: Observation, kept: set[st
         return Removal(entry, None, "left as it is: it was there before, or cannot be undone")
     lasting = {name: value for name, value in entry.left.items() if name not in old.runtime}
     changed = sorted(name for name, value in lasting.items() if seen.get(name) != value)
-    if changed and drift_between(undo.desired(seen), seen):
+    if changed and drift_of(undo, seen):
         return Removal(entry, None, f"left as it is: {', '.join(changed)} was changed since by somebody else")
-    return Removal(entry, undo, f"left Git; made by us in {entry.revision[:7]}, unchanged since")
+    how = f"made by us in {entry.revision[:7]}, unchanged since" if entry.created else "put back to what it was before"
+    return Removal(entry, undo, f"left Git; {how}")

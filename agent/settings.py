@@ -44,6 +44,12 @@ def _interval(value: object) -> int:
     return seconds
 
 
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1_000_000:
+        raise ValueError(f"must be a whole number from 1 to 1000000, not {value!r}")
+    return value
+
+
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"must be true or false, not {value!r}")
@@ -85,6 +91,9 @@ class Settings:
     poll_interval: int = setting(_interval, 60, "How often to ask the remote.")
     drift_interval: int = setting(_interval, 300, "How often to look at the whole host and repair it.")
     pass_deadline: int = setting(_interval, 1800, "How long one pass may take before it is ended.")
+    verify_content_every: int = setting(
+        _count, 12, "In how many passes the content of each file is read once though its status shows no change."
+    )
     container_engine: str = setting(_path, "", "The socket of the container engine; the usual ones when not set.")
     state_dir: str = setting(_path, "/var/lib/gitops-agent", "Where state is kept.")
     runtime_dir: str = setting(_path, "/run/gitops-agent", "Where the status file and the socket are.")

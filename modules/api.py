@@ -37,6 +37,10 @@ class Unsupported(ResourceError):
     """This host cannot do what is asked (no such package manager, no engine, another root)."""
 
 
+class Unrestorable(ResourceError):
+    """What something was before is kept no longer, so it can only be left as it is."""
+
+
 Observation = State | ResourceError
 
 
@@ -89,6 +93,11 @@ class Staged:
     found: Stat | None  # what stood at the target when it was staged; publish refuses if that changed
 
 
+Xattrs = Mapping[str, bytes | None]
+"""Extended attributes by name; None is one that shall not be there."""
+NO_XATTRS: Xattrs = {}
+
+
 class FileView(Protocol):
     """Files of the host, read only; every method raises ResourceError.
 
@@ -102,8 +111,20 @@ class FileView(Protocol):
     def read(self, path: str, limit: int = 64 << 20) -> bytes:
         """The bytes of the regular file at `path`; never follows a link there; over `limit` bytes is an error."""
 
-    def digest(self, path: str) -> str:
-        """The sha256 of the regular file at `path`, in hexadecimal, streamed."""
+    def digest(self, path: str, found: Stat | None = None) -> str:
+        """The sha256 of the regular file at `path`, in hexadecimal, streamed.
+
+        With what `lstat` just found, it is not read again when nothing changed since it was last read.
+        """
+
+    def xattr(self, path: str, name: str) -> bytes | None:
+        """An extended attribute of the file or directory at `path`; None when it has none of that name.
+
+        Raises Unsupported when its file system keeps none.
+        """
+
+    def flags(self, path: str) -> int:
+        """The inode flags (ioctl_iflags(2)) of the file or directory at `path`. Raises Unsupported likewise."""
 
     def readlink(self, path: str) -> str:
         """The target text of the link at `path`."""
@@ -115,10 +136,13 @@ class FileView(Protocol):
 class Files(FileView, Protocol):
     """Files of the host, writable. Every change is atomic and never more readable than its result."""
 
-    def stage(self, path: str, data: bytes | Iterable[bytes], *, mode: int, owner: tuple[int, int]) -> Staged:
+    def stage(
+        self, path: str, data: bytes | Iterable[bytes], *, mode: int, owner: tuple[int, int], xattrs: Xattrs = NO_XATTRS
+    ) -> Staged:
         """Write a complete temporary file beside `path`, owned by (uid, gid) and with `mode`, not yet visible as it.
 
-        What comes in parts (`Host.stream`) is never held in memory as a whole.
+        What comes in parts (`Host.stream`) is never held in memory as a whole. Extended attributes that are not given
+        are those of the file it replaces.
         """
 
     def discard(self, staged: Staged) -> None:
@@ -133,7 +157,16 @@ class Files(FileView, Protocol):
     def set_mode(self, path: str, mode: int) -> None:
         """Set the permission bits of the file or directory at `path`, never through a link."""
 
-    def make_directory(self, path: str, *, mode: int, owner: tuple[int, int]) -> None:
+    def set_xattr(self, path: str, name: str, value: bytes | None) -> None:
+        """Set or (None) remove an extended attribute of what is at `path`, never through a link."""
+
+    def set_flags(self, path: str, flags: int) -> None:
+        """Set the inode flags (ioctl_iflags(2)) of the file or directory at `path`."""
+
+    def keep(self, path: str) -> None:
+        """Keep a copy of the file at `path`, or of each below a directory, by its digest, before it is changed."""
+
+    def make_directory(self, path: str, *, mode: int, owner: tuple[int, int], xattrs: Xattrs = NO_XATTRS) -> None:
         """Make one directory whose parent exists, never more open than `mode`."""
 
     def make_symlink(self, path: str, target: str) -> None:
@@ -258,8 +291,15 @@ class Host(HostView, Protocol):
     def engine(self) -> Engine:
         """Its container engine; raises Unsupported when there is none."""
 
+    def note(self, message: str) -> None:
+        """Say what a person should know of a change that was made, though it went well."""
+
     def stream(self, content: Content) -> Iterator[bytes]:
-        """The bytes of a content in parts; ResourceError at the end at the latest when they are not what was named."""
+        """The bytes of a content in parts; ResourceError at the end at the latest when they are not what was named.
+
+        One of which only the digest is remembered is looked for among the copies that `Files.keep` made; Unrestorable
+        when it is not there.
+        """
 
     def fetch(self, content: Content, name: str) -> AbstractContextManager[str]:
         """A file of this machine with the bytes of a content, complete and verified; gone after the `with`.
@@ -342,6 +382,10 @@ class Resource:
     def refresh(self, host: Host, action: str) -> None:
         """Deliver an owed refresh if it runs; what is stopped stays stopped. Raises ResourceError."""
         raise TypeError(f"{type(self).__name__} cannot {action}; host {host.root}")
+
+    def secrets(self) -> Sequence[str]:
+        """The properties whose values nobody is shown, in a plan, a report, a log, or the audit trail."""
+        return ()
 
     def contents(self, host: HostView, drift: Drift) -> tuple[bytes, bytes] | None:  # noqa: ARG002
         """Before and after of content that the drift names by digest, for a diff; None when there is none."""

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
-from modules.api import Drift, Host, HostView, Resource, State
-from modules.fields import ABSOLUTE_PATH, BOOLEAN, NAME, OCTAL_MODE, choice, identity, option
-from modules.paths import Attributes, ancestors, placed, remove, replaceable, unit_file_refreshes
+from modules.api import Drift, Host, HostView, State
+from modules.attributes import Attributed
+from modules.fields import ABSOLUTE_PATH, BOOLEAN, identity, option
+from modules.paths import ancestors, placed, remove, replaceable, unit_file_refreshes
 
 
 @dataclass(frozen=True, kw_only=True)
-class Directory(Resource, kind="directory", identity="path"):
+class Directory(Attributed, kind="directory", identity="path"):
     """A directory: itself, not what is in it.
 
     Its parent must exist; declare it too. A field that is left out is not managed. What is in the directory is never
     touched, except by `ensure: absent` with `force`, which stops at anything that is mounted there.
     """
 
+    is_directory: ClassVar[bool] = True
+
     path: str = identity(ABSOLUTE_PATH, "Where the directory is.")
-    ensure: str = option(choice("present", "absent"), "Whether it exists.", "present")
-    owner: str | None = option(NAME, "The user who owns it: a name, or a number in quotes.")
-    group: str | None = option(NAME, "The group it belongs to: a name, or a number in quotes.")
-    mode: str | None = option(OCTAL_MODE, "Its permissions. A new directory gets 0755 when none are given.")
     force: bool = option(
         BOOLEAN,
         "Replace a regular file, or a link to one, that stands at the path; with `ensure: absent`, remove the "
@@ -33,11 +32,8 @@ class Directory(Resource, kind="directory", identity="path"):
 
     def problems(self) -> Sequence[str]:
         """Fields that contradict each other."""
-        if self.ensure == "present":
-            return ()
-        given = [name for name in ("owner", "group", "mode") if getattr(self, name) is not None]
-        root = ["the path / cannot be absent"] if self.path == "/" else []
-        return [*root, *(f"{name} has no meaning with ensure: absent" for name in given)]
+        root = ["the path / cannot be absent"] if self.path == "/" and self.ensure == "absent" else []
+        return [*root, *self.attribute_problems()]
 
     def provides(self) -> Sequence[str]:
         """Its path, unless it is to be absent, and an entry of its directory."""
@@ -52,11 +48,11 @@ class Directory(Resource, kind="directory", identity="path"):
         """A daemon-reload for a directory of drop-ins."""
         return unit_file_refreshes(self.path)
 
-    def desired(self, observed: State) -> State:  # noqa: ARG002  (no wish is relative)
+    def desired(self, observed: State) -> State:
         """Nothing but `ensure` for a directory that is to be absent."""
         if self.ensure == "absent":
             return {"ensure": "absent"}
-        return {"ensure": "present", "owner": self.owner, "group": self.group, "mode": self.mode}
+        return {"ensure": "present", **self.desired_attributes(observed)}
 
     def observe(self, host: HostView) -> State:
         """`ensure` is `present` for a directory, else what stands there (`file`, `symlink`, ...)."""
@@ -65,7 +61,7 @@ class Directory(Resource, kind="directory", identity="path"):
             return {"ensure": "absent"}
         if found.type != "directory":
             return {"ensure": found.type}
-        return {"ensure": "present", **self._attributes.observed(host.accounts, found)}
+        return {"ensure": "present", **self.observed_attributes(host.files, host.accounts, found)}
 
     def apply(self, host: Host, drift: Drift) -> None:
         """Make it whole, change it in place, or remove it."""
@@ -74,7 +70,7 @@ class Directory(Resource, kind="directory", identity="path"):
         elif "ensure" in drift:
             self._make(host)
         else:
-            self._attributes.apply(host, self.path, drift)
+            self.change_attributes(host, drift)
 
     def undo(self, prior: State) -> Self | None:
         """A directory that was not there before is removed if it is empty; one that was is left as it is."""
@@ -86,12 +82,9 @@ class Directory(Resource, kind="directory", identity="path"):
         """Remove a temporary directory."""
         host.files.sweep(self.path)
 
-    @property
-    def _attributes(self) -> Attributes:
-        return Attributes(self.owner, self.group, self.mode)
-
     def _make(self, host: Host) -> None:
         replaceable(host.files, self.path, "directory", self.force)
-        owner = self._attributes.ids(host.accounts)
+        fresh = self.fresh(host, None)
         host.files.unlink(self.path)
-        host.files.make_directory(self.path, mode=int(self.mode or "0755", 8), owner=owner)
+        host.files.make_directory(self.path, mode=fresh.mode, owner=fresh.owner, xattrs=fresh.xattrs)
+        self.lock(host)

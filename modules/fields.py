@@ -109,25 +109,14 @@ def _absolute_path(value: object, lookup: Lookup) -> str:
     return "/" + "/".join(parts)
 
 
-_OCTAL = re.compile(r"[0-7]{3,4}")
-
-
-def _octal_mode(value: object, _lookup: Lookup) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        raise ValueError('must be quoted text such as "0644": a bare number loses its leading zero')
-    text = expect_text(value)
-    if not _OCTAL.fullmatch(text):
-        raise ValueError(f'must be three or four octal digits such as "0644", not {text!r}')
-    return text.rjust(4, "0")
-
-
 def _strings(value: object, lookup: Lookup) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise ValueError(f"must be a list of texts, not {describe(value)}")
     return tuple(_text(item, lookup) for item in value)
 
 
-def _string_map(value: object, lookup: Lookup) -> Mapping[str, str]:
+def string_map(value: object, lookup: Lookup) -> Mapping[str, str]:
+    """A mapping of names to texts, or ValueError."""
     if not isinstance(value, dict):
         raise ValueError(f"must be a mapping of names to texts, not {describe(value)}")
     for key, item in value.items():
@@ -166,11 +155,8 @@ NAME = FieldType("name", _name, {"type": "string", "minLength": 1})
 BOOLEAN = FieldType("true or false", _boolean, {"type": "boolean"})
 INTEGER = FieldType("whole number", _integer, {"type": "integer"})
 ABSOLUTE_PATH = FieldType("absolute path", _absolute_path, {"type": "string", "pattern": "^/|\\{\\{"})
-OCTAL_MODE = FieldType(
-    'octal mode in quotes ("0644")', _octal_mode, {"type": "string", "pattern": "^[0-7]{3,4}$|\\{\\{"}
-)
 STRINGS = FieldType("list of texts", _strings, _STRINGS)
-STRING_MAP = FieldType("mapping of texts", _string_map, {"type": "object", "additionalProperties": _STRING})
+STRING_MAP = FieldType("mapping of texts", string_map, {"type": "object", "additionalProperties": _STRING})
 RESOURCE_IDS = FieldType("list of resource ids, globs allowed", _strings, _STRINGS)
 TEXT_CONTENT = FieldType("text", lambda value, lookup: lookup.text(expect_text(value)), _STRING)
 SOURCE_CONTENT = FieldType("file in a files/ folder, or URL", _source, _STRING)
@@ -185,7 +171,7 @@ def checksum_problems(content: Content | None, checksum: str | None) -> list[str
     if content is None:
         return ["checksum needs a source to check"] if checksum else []
     if content.url is not None and checksum is None:
-        return ["checksum is missing: a URL can serve anything, so its sha256 must be in Git"]
+        return ["source is a URL, which can serve anything: checksum must say its sha256"]
     if content.url is None and checksum not in (None, content.digest):
         return [f"checksum is {checksum}, but that of the content is {content.digest}"]
     return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 from modules.api import Drift, Host, HostView, Resource, State
 from modules.fields import ABSOLUTE_PATH, BOOLEAN, TEXT, choice, identity, option
@@ -19,6 +19,8 @@ class Symlink(Resource, kind="symlink", identity="path"):
     Its target is compared as text, so a relative and an absolute one differ. The target need not exist: a link opens
     nothing by itself, and often what it names comes later, with a package or a mount.
     """
+
+    family: ClassVar[str] = "path"
 
     path: str = identity(ABSOLUTE_PATH, "Where the link is.")
     target: str | None = option(TEXT, "What it points to: an absolute path, or one relative to the link's directory.")

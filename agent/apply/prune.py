@@ -6,8 +6,8 @@ from agent.apply.application import Application, apply_kind
 from agent.apply.outcome import BLOCKED, FAILED, RELEASED, REMOVED, Outcome
 from agent.catalog import Node
 from agent.errors import Place
-from agent.plan import compare, drift_between, observe
-from modules.api import Resource, ResourceError
+from agent.plan import compare, drift_of, observe
+from modules.api import Resource, ResourceError, Unrestorable
 
 MASS_SHARE = 0.5
 MASS_COUNT = 5
@@ -43,7 +43,7 @@ def _remove(application: Application, name: str, undo: Resource, reason: str) ->
         application.store.begin([], owed)
         application.refreshes.note(owed)
     outcome = _converge(application, name, undo, reason)
-    gone = [name] if outcome.result == REMOVED else []
+    gone = [name] if outcome.result in (REMOVED, RELEASED) else []
     application.write_down([], [outcome], gone)
     application.tell(outcome)
 
@@ -52,10 +52,12 @@ def _converge(application: Application, name: str, undo: Resource, reason: str) 
     seen = observe(application.host, [undo])[0]
     if isinstance(seen, ResourceError):
         return Outcome(name, FAILED, message=str(seen))
-    drift = drift_between(undo.desired(seen), seen)
+    drift = drift_of(undo, seen)
     if not drift:
-        return Outcome(name, REMOVED, message="already gone")
+        return Outcome(name, REMOVED, message="nothing was left to undo")
     error = apply_kind(application.host, [(undo, drift)])[0]
+    if isinstance(error, Unrestorable):
+        return Outcome(name, RELEASED, message=f"left as it is: {error}")
     after = compare(Node(undo, Place("")), observe(application.host, [undo])[0])
     if error is not None or not after.in_sync:
         message = str(error or after.error or "it is still there after its removal")

@@ -10,6 +10,7 @@ from agent.cli.plan_text import plan_lines, plan_to_json
 from agent.cli.session import reading, site_of
 from agent.cli.text import tell
 from agent.host import LocalView
+from agent.host.ledger import Ledger
 from agent.reconcile import plan_desired
 
 HELP = "Show what applying the newest revision would change on this host. Nothing is changed."
@@ -26,7 +27,9 @@ def run(options: argparse.Namespace) -> int:
     """Plan, and show it."""
     with reading(site_of(options)) as session:
         desired = session.newest(options.ref)
-        host = LocalView(session.site.root, desired.revision.blob, session.site.engine_socket)
+        site = session.site
+        ledger = Ledger(site.ledger_path, site.verify_content_every)
+        host = LocalView(site.root, desired.revision.blob, site.engine_socket, ledger)
         plan = plan_desired(desired, host, session.store)
         if options.json:
             print(json.dumps(plan_to_json(plan, desired, host), indent=2))

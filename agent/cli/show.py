@@ -54,6 +54,7 @@ def find(catalog: Catalog, name: str) -> Node:
 def node_to_json(node: Node) -> dict[str, Any]:
     """One resource: its fields, its place, and what it depends on."""
     kind, fields = encode(node.resource, with_data=False)
+    fields |= dict.fromkeys(_secret_fields(node), "(sensitive)")
     return {
         "id": node.id,
         "kind": kind,
@@ -65,11 +66,20 @@ def node_to_json(node: Node) -> dict[str, Any]:
     }
 
 
+def _secret_fields(node: Node) -> list[str]:
+    """The fields that hold what nobody is shown."""
+    if not node.resource.secrets():
+        return []
+    names = (field.name for field in dataclasses.fields(node.resource))
+    return [name for name in names if isinstance(getattr(node.resource, name), Content)]
+
+
 def _lines(node: Node) -> list[str]:
-    lines = [join_columns(node.id, str(node.place))]
+    lines, secret = [join_columns(node.id, str(node.place))], _secret_fields(node)
     for field in dataclasses.fields(node.resource):
         value = getattr(node.resource, field.name)
         if value is not None and field.name != node.resource.identity_field:
+            value = "(sensitive)" if field.name in secret else value
             shown = f"{value.size} bytes, sha256 {value.digest[:12]}" if isinstance(value, Content) else short(value)
             lines.append(f"  {field.name:<14} {shown}")
     for name, ids in (("requires", node.requires), ("after", node.after), *(node.refresh or {}).items()):

@@ -11,7 +11,9 @@ from contextlib import AbstractContextManager
 from functools import cached_property
 
 from agent.host.accounts import LocalAccounts
+from agent.host.backups import Backups
 from agent.host.files import LocalFiles, LocalFileView
+from agent.host.ledger import Ledger
 from agent.host.walk import Walk
 from modules.api import Completed, Content, Engine, EngineView, ResourceError
 
@@ -24,13 +26,20 @@ def no_blob(blob: str) -> bytes:
 class LocalView:
     """This machine, or another root on it, to be looked at (modules.api.HostView)."""
 
-    def __init__(self, root: str = "/", read_blob: Callable[[str], bytes] = no_blob, engine_socket: str = "") -> None:
+    def __init__(
+        self,
+        root: str = "/",
+        read_blob: Callable[[str], bytes] = no_blob,
+        engine_socket: str = "",
+        ledger: Ledger | None = None,
+    ) -> None:
         """`read_blob` gives the bytes of an object of the repository; `engine_socket` is empty for the usual ones."""
         self._prefix = os.path.realpath(root).rstrip("/")
         self._read_blob = read_blob
         self._engine_socket = engine_socket
         self._walk = Walk(self._prefix)
-        self._view = LocalFileView(self._walk)
+        self._ledger = ledger or Ledger()
+        self._view = LocalFileView(self._walk, self._ledger)
         self._accounts = LocalAccounts(self._prefix, self._view)
 
     @property
@@ -85,12 +94,15 @@ class LocalHost(LocalView):
         root: str = "/",
         read_blob: Callable[[str], bytes] = no_blob,
         engine_socket: str = "",
+        ledger: Ledger | None = None,
         state_dir: str = "",
     ) -> None:
-        """As a view; what is kept private on the disk is kept in `state_dir` (empty: only for as long as it is used)."""
-        super().__init__(root, read_blob, engine_socket)
-        self._files = LocalFiles(self._walk)
+        """As a view; `state_dir` is where backups and what is being fetched are kept private (empty: nowhere)."""
+        super().__init__(root, read_blob, engine_socket, ledger)
         self._state_dir = state_dir
+        self._backups = Backups(os.path.join(state_dir, "backups") if state_dir else "")
+        self.notices: list[str] = []
+        self._files = LocalFiles(self._walk, self._ledger, self._backups, self.notices.append)
 
     @property
     def files(self) -> LocalFiles:
@@ -103,8 +115,14 @@ class LocalHost(LocalView):
         """Its container engine; raises Unsupported when there is none."""
         return self._engine
 
+    def note(self, message: str) -> None:
+        """Say what a person should know of a change that was made, though it went well."""
+        self.notices.append(message)
+
     def stream(self, content: Content) -> Iterator[bytes]:
         """The bytes of a content in parts; ResourceError at the end at the latest when they are not what was named."""
+        if content.url is None and content.data is None and content.blob is None:
+            return self._backups.parts(content.digest)
         if content.url is None:
             return iter((self.content(content),))
         from agent.host import downloads

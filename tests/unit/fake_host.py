@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from agent.host.commands import reads_only
-from modules.api import Completed, Content, Engine, ResourceError, Staged, Stat, Unsupported
+from modules.api import NO_XATTRS, Completed, Content, Engine, ResourceError, Staged, Stat, Unsupported, Xattrs
 
 Program = Callable[[Sequence[str]], Completed]
 _AGE_SECONDS = 3600  # how long ago the machine was made, until its clock is put to now
@@ -86,8 +86,14 @@ class FakeFiles:
             raise ResourceError(f"cannot read {path}")
         return entry.data
 
-    def digest(self, path: str) -> str:
+    def digest(self, path: str, found: Stat | None = None) -> str:
         return hashlib.sha256(self.read(path)).hexdigest()
+
+    def xattr(self, path: str, name: str) -> bytes | None:
+        raise Unsupported("this file system keeps no extended attributes")
+
+    def flags(self, path: str) -> int:
+        raise Unsupported("this file system keeps no flags")
 
     def readlink(self, path: str) -> str:
         return self.entries[path].data.decode()
@@ -100,7 +106,9 @@ class FakeFiles:
 
     # modules.api.Files
 
-    def stage(self, path: str, data: bytes | Iterable[bytes], *, mode: int, owner: tuple[int, int]) -> Staged:
+    def stage(
+        self, path: str, data: bytes | Iterable[bytes], *, mode: int, owner: tuple[int, int], xattrs: Xattrs = NO_XATTRS
+    ) -> Staged:
         temporary = path + ".staged"
         self.put(temporary, data if isinstance(data, bytes) else b"".join(data))
         self.set_mode(temporary, mode)
@@ -121,7 +129,16 @@ class FakeFiles:
     def set_mode(self, path: str, mode: int) -> None:
         self.entries[path] = replace(self.entries[path], mode=stat.S_IMODE(mode), ctime_ns=self.tick())
 
-    def make_directory(self, path: str, *, mode: int, owner: tuple[int, int]) -> None:
+    def set_xattr(self, path: str, name: str, value: bytes | None) -> None:
+        raise Unsupported("this file system keeps no extended attributes")
+
+    def set_flags(self, path: str, flags: int) -> None:
+        raise Unsupported("this file system keeps no flags")
+
+    def keep(self, path: str) -> None:
+        raise Unsupported("this machine keeps no backups")
+
+    def make_directory(self, path: str, *, mode: int, owner: tuple[int, int], xattrs: Xattrs = NO_XATTRS) -> None:
         self.put(path, kind="directory")
         self.set_mode(path, mode)
         self.set_owner(path, *owner)
@@ -169,6 +186,7 @@ class FakeHost:
         self.accounts = FakeAccounts()
         self.programs: dict[str, Program] = {"touch": self._touch}
         self.history: list[str] = []  # every command that was run, for counting them
+        self.notices: list[str] = []
         self.environments: list[Mapping[str, str]] = []
 
     @property
@@ -192,6 +210,9 @@ class FakeHost:
     def content(self, content: Content) -> bytes:
         assert content.data is not None
         return content.data
+
+    def note(self, message: str) -> None:
+        self.notices.append(message)
 
     def stream(self, content: Content) -> Iterator[bytes]:
         return iter((self.content(content),))
