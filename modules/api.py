@@ -7,7 +7,7 @@ Comparing, diffing, ordering, verifying and reporting belong to the agent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Protocol, Self
@@ -350,6 +350,22 @@ class Resource:
     def provides(self) -> Sequence[str]:
         """Keys of what it brings into being, for the implicit edges of others, such as `path:/etc/motd`."""
         return ()
+
+    def claims(self) -> Sequence[str]:
+        """Keys of what it says something of, present or not: a resource that another brings along gives way to it."""
+        return tuple(key for key in self.provides() if not key.startswith("in:"))
+
+    def excludes(self) -> Sequence[str]:
+        """Keys that no other resource may provide beside this one."""
+        return ()
+
+    def expanded(self) -> tuple[Resource, Sequence[tuple[str, Mapping[str, object]]]]:
+        """Itself, and the resources (kind, fields) that it brings along; asked once, when a catalog is compiled."""
+        return self, ()
+
+    def informed(self, paths: Collection[str]) -> Resource:  # noqa: ARG002  (few kinds need to know)
+        """Itself, told every path that a resource of the host claims; asked once, when a catalog is compiled."""
+        return self
 
     def needs(self) -> Sequence[tuple[str, ...]]:
         """Implicit edges: of each tuple of keys the first that any resource provides is required."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
@@ -57,6 +57,10 @@ class Attributed(Resource, kind="", identity="path"):
     selinux: str | None = option(
         labels.CONTEXT, "Its SELinux type, or its whole context. Not managed where the file system keeps none."
     )
+
+    def claims(self) -> Sequence[str]:
+        """Its path, also when nothing shall be there."""
+        return (f"path:{self.path}",)
 
     def attributes_given(self) -> list[str]:
         """The names of those that Git says anything of."""

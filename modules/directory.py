@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from modules.api import Drift, Host, HostView, State
+from modules.api import Drift, Host, HostView, Resource, State
 from modules.attributes import Attributed
-from modules.fields import ABSOLUTE_PATH, BOOLEAN, identity, option
+from modules.fields import ABSOLUTE_PATH, BOOLEAN, INTEGER, SOURCE_FOLDER, STRINGS, Folder, Leaf, identity, option
+from modules.globs import matcher
+from modules.modes import MODE
 from modules.paths import ancestors, placed, remove, replaceable, unit_file_refreshes
+
+_PLACEHOLDER = ".gitkeep"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Directory(Attributed, kind="directory", identity="path"):
-    """A directory: itself, not what is in it.
+    """A directory: itself, and with `source` what the repository has for it.
 
-    Its parent must exist; declare it too. A field that is left out is not managed. What is in the directory is never
-    touched, except by `ensure: absent` with `force`, which stops at anything that is mounted there.
+    Its parent must exist; declare it too. A field that is left out is not managed. What else is in the directory is
+    never touched, except by `purge`, and by `ensure: absent` with `force`, which stops at anything that is mounted
+    there.
+
+    With `source` every file, directory and link of a folder becomes a resource of its own, as if it were declared
+    here: `file:/etc/app/main.conf`. What is declared elsewhere for one of these paths wins. A link is made as it is in
+    the repository, wherever it leads. Git keeps no empty directory: put a file `.gitkeep` in it, which is not copied.
     """
 
     is_directory: ClassVar[bool] = True
@@ -30,10 +40,59 @@ class Directory(Attributed, kind="directory", identity="path"):
         default=False,
     )
 
+    source: Folder | None = option(SOURCE_FOLDER, "A folder of the repository whose content shall be in it.")
+    file_mode: str | None = option(
+        MODE,
+        "The permissions of the files of `source`; 0644 when none are given, or 0755 for what is executable in Git.",
+    )
+    purge: bool = option(
+        BOOLEAN, "Remove what nobody declares from it, and from the directories of `source`: see purge.", default=False
+    )
+    ignore: tuple[str, ...] | None = option(
+        STRINGS,
+        "Patterns of what of `source` is not copied, and of what is not purged: of names, or with a slash of "
+        "paths in it; `*` stops at a slash.",
+    )
+    max_files: int = option(INTEGER, "An error if `source` has more files than this.", default=10_000)
+
     def problems(self) -> Sequence[str]:
         """Fields that contradict each other."""
         root = ["the path / cannot be absent"] if self.path == "/" and self.ensure == "absent" else []
-        return [*root, *self.attribute_problems()]
+        return [*root, *self.attribute_problems(), *self._source_problems()]
+
+    def _source_problems(self) -> Iterator[str]:
+        if self.ensure == "absent":
+            yield from (
+                f"{name} has no meaning with ensure: absent" for name in ("source", "purge") if getattr(self, name)
+            )
+        if self.file_mode is not None and self.source is None:
+            yield "file_mode is that of the files of a source"
+        if self.ignore is not None and self.source is None and not self.purge:
+            yield "ignore says what is not copied from a source, or not purged"
+        files = sum(leaf.type != "directory" for leaf in self.source or ())
+        if files > self.max_files:
+            yield f"source has {files} files, more than the {self.max_files} of max_files"
+
+    def expanded(self) -> tuple[Resource, Sequence[tuple[str, Mapping[str, object]]]]:
+        """The directory itself; one resource for each thing in its source, and one for what is to be purged."""
+        ignored = matcher(self.ignore or ())
+        leaves = [leaf for leaf in self.source or () if not ignored(leaf.path)]
+        children = [self._child(leaf) for leaf in leaves if os.path.basename(leaf.path) != _PLACEHOLDER]
+        if self.purge:
+            directories = ("", *(leaf.path for leaf in leaves if leaf.type == "directory"))
+            fields = {"ignore": self.ignore or (), "force": self.force, "directories": directories}
+            children.append(("purge", {"path": self.path, **fields}))
+        return replace(self, source=None, file_mode=None, purge=False, ignore=None), children
+
+    def _child(self, leaf: Leaf) -> tuple[str, Mapping[str, object]]:
+        path = f"{self.path.rstrip('/')}/{leaf.path}"
+        owned = {"path": path, "owner": self.owner, "group": self.group}
+        if leaf.type == "symlink":
+            return "symlink", {"path": path, "target": leaf.target, "force": self.force}
+        if leaf.type == "directory":
+            return "directory", {**owned, "mode": self.mode}
+        mode = self.file_mode or ("0755" if leaf.executable else "0644")
+        return "file", {**owned, "mode": mode, "source": leaf.content, "force": self.force}
 
     def provides(self) -> Sequence[str]:
         """Its path, unless it is to be absent, and an entry of its directory."""

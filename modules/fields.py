@@ -14,11 +14,29 @@ from typing import Any, Protocol
 from modules.api import Content
 
 
+@dataclass(frozen=True)
+class Leaf:
+    """One thing in a folder of the repository."""
+
+    path: str  # relative to the folder
+    type: str  # file, directory, symlink
+    content: Content | None = None
+    target: str = ""
+    executable: bool = False
+
+
+Folder = tuple[Leaf, ...]
+"""All that is in a folder of the repository, a directory before what is in it."""
+
+
 class Lookup(Protocol):
-    """How a field reaches the files of the repository. Both raise ValueError with what is wrong."""
+    """How a field reaches the files of the repository. All raise ValueError with what is wrong."""
 
     def source(self, name: str) -> Content:
         """The content of a file in a `files/` folder."""
+
+    def folder(self, name: str) -> Folder:
+        """All that is in a folder in a `files/` folder."""
 
     def template(self, name: str) -> Content:
         """The rendered content of a file in a `templates/` folder."""
@@ -47,6 +65,11 @@ def identity(kind: FieldType, doc: str) -> Any:  # noqa: ANN401  (stands where a
 def option(kind: FieldType, doc: str, default: object = None) -> Any:  # noqa: ANN401
     """An optional field."""
     return field(default=default, metadata={"type": kind, "doc": doc})
+
+
+def internal(default: object) -> Any:  # noqa: ANN401
+    """A field that no document can give: the agent works it out when a catalog is compiled."""
+    return field(default=default, metadata={"internal": True})
 
 
 def expect_text(value: object) -> str:
@@ -160,6 +183,7 @@ STRING_MAP = FieldType("mapping of texts", string_map, {"type": "object", "addit
 RESOURCE_IDS = FieldType("list of resource ids, globs allowed", _strings, _STRINGS)
 TEXT_CONTENT = FieldType("text", lambda value, lookup: lookup.text(expect_text(value)), _STRING)
 SOURCE_CONTENT = FieldType("file in a files/ folder, or URL", _source, _STRING)
+SOURCE_FOLDER = FieldType("folder in a files/ folder", lambda value, lookup: lookup.folder(expect_text(value)), _STRING)
 CHECKSUM = FieldType("sha256 in hexadecimal", _checksum, _STRING)
 TEMPLATE_CONTENT = FieldType(
     "Jinja2 file in a templates/ folder", lambda value, lookup: lookup.template(expect_text(value)), _STRING

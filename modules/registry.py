@@ -12,6 +12,7 @@ _KINDS: Mapping[str, tuple[str, str]] = {  # in the order of the documentation
     "file": ("modules.file", "File"),
     "directory": ("modules.directory", "Directory"),
     "symlink": ("modules.symlink", "Symlink"),
+    "purge": ("modules.purge", "Purge"),
     "package": ("modules.package", "Package"),
     "unit": ("modules.unit", "Unit"),
     "container": ("modules.container", "Container"),

@@ -46,6 +46,10 @@ class Symlink(Resource, kind="symlink", identity="path"):
         """Its path, unless it is to be absent, and an entry of its directory."""
         return placed(self.path)[self.ensure == "absent" :]
 
+    def claims(self) -> Sequence[str]:
+        """Its path, also when nothing shall be there."""
+        return (f"path:{self.path}",)
+
     def needs(self) -> Sequence[tuple[str, ...]]:
         """The nearest managed directory above it, and what it points to."""
         above = ancestors(self.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agent.catalog import Catalog, Node
+from agent.catalog.expand import expand
 from agent.catalog.graph import connect
 from agent.catalog.typed import typed_resources
 from agent.errors import Place, gather
@@ -15,7 +16,7 @@ MAX_RESOURCES = 100_000
 def compile_catalog(manifest: Manifest) -> Catalog:
     """Type, check and order what a manifest declares. Raises ManifestInvalid with every problem."""
     found = gather(lambda declaration: typed_resources(declaration, manifest.names), manifest.declarations)
-    resources = [typed for several in found for typed in several]
+    resources = expand([typed for several in found for typed in several])
     if not resources:
         # An empty result would remove all that is owned; it is far more often a slip than a wish.
         place = Place(f"hosts/{manifest.host}.yaml")

@@ -60,6 +60,10 @@ def _one_owner_each(resources: Sequence[Typed]) -> None:
             if first is not typed:
                 message = f"{typed.resource.id} and {first.resource.id} (at {first.place}) are the same thing; keep one"
                 problems.append(Problem(typed.place, message))
+    for typed in resources:
+        for first in (owners[key] for key in typed.resource.excludes() if key in owners):
+            message = f"{typed.resource.id} and {first.resource.id} (at {first.place}) each say what is in it; keep one"
+            problems.append(Problem(typed.place, message))
     if problems:
         raise ManifestInvalid(problems)
 

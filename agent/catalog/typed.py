@@ -34,7 +34,8 @@ class Typed:
 
 @cache
 def _types(name: str) -> Mapping[str, FieldType]:
-    return {field.name: field.metadata["type"] for field in dataclasses.fields(kind_named(name))}
+    given = (field for field in dataclasses.fields(kind_named(name)) if "type" in field.metadata)
+    return {field.name: field.metadata["type"] for field in given}
 
 
 def field_types(kind: type[Resource]) -> Mapping[str, FieldType]:

@@ -15,10 +15,10 @@ from agent.errors import FetchFailed, RevisionRejected
 from agent.source.network import download, remote_heads
 from agent.source.remote import Remote
 from agent.source.revision import Revision
-from agent.source.tree import Entry, Tree
+from agent.source.tree import Below, Entry, Tree
 from agent.source.working_tree import WorkingTree
 
-__all__ = ["Entry", "Remote", "Revision", "Source", "Tree", "WorkingTree"]
+__all__ = ["Below", "Entry", "Remote", "Revision", "Source", "Tree", "WorkingTree"]
 
 ACCEPTED = "refs/gitops-agent/accepted"
 
