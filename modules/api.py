@@ -325,6 +325,7 @@ class Resource:
     identity_field: ClassVar[str]
     restarted_by: ClassVar[tuple[str, ...]] = ()  # properties whose convergence already delivers an owed refresh
     family: ClassVar[str] = ""  # kinds that only depend on each other by edges, so that batches may look past them
+    together: ClassVar[str] = ""  # kinds of the same word are applied at once, by the `apply_all` of any of them
     gathers: ClassVar[bool] = False  # one transaction for every step of the kind that is ready, however far down
     runtime: ClassVar[tuple[str, ...]] = ()  # properties of what runs: a change by hand does not make the thing theirs
     awaits: ClassVar[tuple[str, ...]] = ()  # host refreshes to deliver before this kind is observed or applied
