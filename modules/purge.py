@@ -45,8 +45,8 @@ class Purge(Resource, kind="purge", identity="path"):
         """The whole host is no directory to purge."""
         return ("the path / cannot be purged",) if self.path == "/" else ()
 
-    def claims(self) -> Sequence[str]:
-        """Its purge: one that is declared wins over one that comes with the directory."""
+    def provides(self) -> Sequence[str]:
+        """The purge itself: one that is declared wins over one that comes with the directory."""
         return (f"purge:{self.path}",)
 
     def needs(self) -> Sequence[tuple[str, ...]]:

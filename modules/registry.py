@@ -16,6 +16,8 @@ _KINDS: Mapping[str, tuple[str, str]] = {  # in the order of the documentation
     "line": ("modules.line", "Line"),
     "block": ("modules.block", "Block"),
     "ini": ("modules.ini", "Ini"),
+    "archive": ("modules.archive", "Archive"),
+    "download": ("modules.download", "Download"),
     "package": ("modules.package", "Package"),
     "unit": ("modules.unit", "Unit"),
     "container": ("modules.container", "Container"),
