@@ -163,6 +163,8 @@ class Archive(Resource, kind="archive", identity="path"):
     def _unpack(self, host: Host, members: Sequence[Member], known: Entries) -> dict[str, list[Any]]:
         """Put all members in their places but those that are intact; what was unpacked."""
         owner = self._owner(host)
+        replaceable(host.files, self.path, "directory", self.force)
+        self._make_room(host, self.path, "directory")
         self._make_directories(host, "", owner)
         entries: dict[str, list[Any]] = {}
         staged: list[Staged] = []

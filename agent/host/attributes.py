@@ -106,6 +106,7 @@ def set_flags(directory: Directory, path: str, new: int) -> None:
     import fcntl
 
     with _readable(directory, path) as descriptor, _supported(path, "file flags", "chattr"):
+        _refuse_foreign(directory, path, os.fstat(descriptor))
         fcntl.ioctl(descriptor, _SET_FLAGS, struct.pack("l", new))
 
 
@@ -140,19 +141,20 @@ def _opened(directory: Directory, path: str, *, changing: bool = True) -> Iterat
     descriptor = os.open(name, _OPEN, dir_fd=directory.descriptor)
     try:
         shown = os.fstat(descriptor)
-        if changing and _may_be_foreign(directory, shown):
-            raise ResourceError(
-                f"{path} has {shown.st_nlink} hard links in a directory that others may write to, so it may be somebody "
-                f"else's file; left as it is: remove it, or set the sysctl fs.protected_hardlinks to 1"
-            )
+        if changing:
+            _refuse_foreign(directory, path, shown)
         yield f"/proc/self/fd/{descriptor}", shown
     finally:
         os.close(descriptor)
 
 
-def _may_be_foreign(directory: Directory, shown: os.stat_result) -> bool:
+def _refuse_foreign(directory: Directory, path: str, shown: os.stat_result) -> None:
     linked = stat.S_ISREG(shown.st_mode) and shown.st_nlink > 1
-    return linked and directory.writable_by_others and not _guarded()
+    if linked and directory.writable_by_others and not _guarded():
+        raise ResourceError(
+            f"{path} has {shown.st_nlink} hard links in a directory that others may write to, so it may be somebody "
+            f"else's file; left as it is: remove it, or set the sysctl fs.protected_hardlinks to 1"
+        )
 
 
 def _guarded() -> bool:
