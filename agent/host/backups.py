@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 from agent.host.failures import failure
@@ -28,15 +28,18 @@ class Backups:
         """`directory` is empty when nothing can be kept."""
         self._directory = directory
 
+    def refuse_too_many(self, path: str, sizes: Sequence[int]) -> None:
+        """Raise ResourceError when files of these sizes are more than all that is kept."""
+        if len(sizes) > MOST_FILES or sum(sizes) > MOST_BYTES:
+            raise ResourceError(
+                f"{path} is left as it was: a backup would be {len(sizes)} files with {sum(sizes)} bytes, and no more than "
+                f"{MOST_FILES} with {MOST_BYTES} are kept; copy it by hand, and leave backup out"
+            )
+
     def keep(self, path: str, found: Stat, parts: Iterable[bytes]) -> None:
         """Keep the bytes of what was found at `path`. Raises ResourceError: then it must not be changed."""
         if not self._directory:
             raise ResourceError(f"{path} is left as it was: there is no state directory to keep a backup of it in")
-        if found.size > MOST_BYTES:
-            raise ResourceError(
-                f"{path} is left as it was: it has {found.size} bytes, more than the {MOST_BYTES} that backups may take; "
-                f"copy it by hand, and leave backup out"
-            )
         try:
             os.makedirs(self._directory, mode=0o700, exist_ok=True)
             digest = self._write(parts, found.size)

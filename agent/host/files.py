@@ -197,12 +197,18 @@ class LocalFiles(LocalFileView):
 
     def keep(self, path: str) -> None:
         """Keep a copy of the file at `path`, or of each below a directory; of links and the like there is none."""
+        found = list(self._files_at(path))
+        self._backups.refuse_too_many(path, [shown.size for _, shown in found])
+        for at, shown in found:
+            self._backups.keep(at, shown, self.chunks(at))
+
+    def _files_at(self, path: str) -> Iterator[tuple[str, Stat]]:
         found = self.lstat(path)
         if found is not None and found.type == "file":
-            self._backups.keep(path, found, self.chunks(path))
+            yield path, found
         elif found is not None and found.type == "directory":
             for name in self.listdir(path):
-                self.keep(f"{path}/{name}")
+                yield from self._files_at(f"{path}/{name}")
 
     def make_directory(self, path: str, *, mode: int, owner: tuple[int, int], xattrs: Xattrs = NO_XATTRS) -> None:
         """Make one directory whose parent exists; it appears with its owner and mode already right."""

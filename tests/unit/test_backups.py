@@ -76,12 +76,24 @@ def test_without_its_copy_nothing_is_changed(held: Holding, monkeypatch: pytest.
     (held.state / "backups").unlink()
     monkeypatch.setattr(backups, "MOST_BYTES", 5)
     (outcome,) = held.apply([{"file": "/path", "ensure": "absent", "backup": True}])
-    assert "it has 8 bytes, more than the 5 that backups may take" in outcome.message
+    assert "a backup would be 1 files with 8 bytes, and no more than 1000 with 5 are kept" in outcome.message
     assert path.read_text() == "precious"
     assert sorted(os.listdir(held.root)) == ["path"]
+    monkeypatch.undo()
     with pytest.raises(ResourceError, match="no state directory"):
         converge(File(path=str(path), content=text("new"), backup=True), LocalHost())
     assert path.read_text() == "precious"
+
+
+def test_a_directory_that_cannot_be_kept_whole_is_not_replaced(held: Holding, monkeypatch: pytest.MonkeyPatch) -> None:
+    (held.root / "tree").mkdir()
+    for number in range(4):
+        (held.root / "tree" / str(number)).write_text(str(number))
+    monkeypatch.setattr(backups, "MOST_FILES", 3)
+    (outcome,) = held.apply([{"file": "/tree", "content": "new", "force": True, "backup": True}])
+    assert "a backup would be 4 files" in outcome.message
+    assert len(os.listdir(held.root / "tree")) == 4
+    assert os.listdir(held.root) == ["tree"]
 
 
 def test_they_are_bounded_in_number_and_bytes_the_oldest_first(held: Holding, monkeypatch: pytest.MonkeyPatch) -> None:

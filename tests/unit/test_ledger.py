@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import time
 from pathlib import Path
 
 import pytest
 
+from agent.cli import main
 from agent.host import LocalHost, LocalView
 from agent.host import files as host_files
 from agent.host.ledger import Ledger
@@ -155,3 +157,28 @@ def test_a_host_without_a_place_for_it_reads_everything(tmp_path: Path, reads: l
         assert drift_of(File(path=f"{tmp_path}/file0", content=text("wanted")), host) == {}
     assert len(reads) == 2
     assert sorted(os.listdir(tmp_path)) == ["file0"]
+
+
+@pytest.mark.usefixtures("later")
+def test_apply_reads_once_in_so_many_passes_and_whenever_it_is_told_to(tmp_path: Path, reads: list[str]) -> None:
+    repository, root, state = (tmp_path / name for name in ("repository", "root", "state"))
+    (repository / "hosts").mkdir(parents=True)
+    root.mkdir()
+    (repository / "fleet.yaml").write_text("format: 1\n")
+    (repository / "hosts" / "h.yaml").write_text("resources:\n  - file: /conf\n    content: wanted\n")
+    place = ["--repo", str(repository), "--working-tree", "--host", "h", "--root", str(root), "--state-dir", str(state)]
+
+    def done(*arguments: str) -> int:
+        reads.clear()
+        assert main([*arguments, *place]) == 0
+        return len(reads)
+
+    asked_to_end = signal.getsignal(signal.SIGTERM)
+    try:
+        assert done("apply") == 1, "what was written is verified"
+        assert [done("apply"), done("plan")] == [0, 0]
+        assert [done("apply", "--verify-content"), done("apply")] == [1, 0]
+        assert sum(done("apply") for _ in range(12)) == 1
+    finally:
+        signal.signal(signal.SIGTERM, asked_to_end)
+    assert stat.S_IMODE((state / "ledger").stat().st_mode) == 0o600
