@@ -153,7 +153,18 @@ _CHECKSUM = re.compile(r"(?:sha256:)?([0-9a-fA-F]{64})")
 
 
 def _source(value: object, lookup: Lookup) -> Content:
-    text = expect_text(value)
+    if not isinstance(value, list):
+        return _one_source(expect_text(value), lookup)
+    problems = []
+    for item in value:
+        try:
+            return _one_source(expect_text(item), lookup)
+        except ValueError as error:
+            problems.append(str(error))
+    raise ValueError("; ".join(problems) or "must name at least one file")
+
+
+def _one_source(text: str, lookup: Lookup) -> Content:
     if "://" not in text:
         return lookup.source(text)
     if not _URL.fullmatch(text):
@@ -182,7 +193,9 @@ STRINGS = FieldType("list of texts", _strings, _STRINGS)
 STRING_MAP = FieldType("mapping of texts", string_map, {"type": "object", "additionalProperties": _STRING})
 RESOURCE_IDS = FieldType("list of resource ids, globs allowed", _strings, _STRINGS)
 TEXT_CONTENT = FieldType("text", lambda value, lookup: lookup.text(expect_text(value)), _STRING)
-SOURCE_CONTENT = FieldType("file in a files/ folder, or URL", _source, _STRING)
+SOURCE_CONTENT = FieldType(
+    "file in a files/ folder, or URL; of a list the first that is there", _source, {"anyOf": [_STRING, _STRINGS]}
+)
 SOURCE_FOLDER = FieldType("folder in a files/ folder", lambda value, lookup: lookup.folder(expect_text(value)), _STRING)
 CHECKSUM = FieldType("sha256 in hexadecimal", _checksum, _STRING)
 TEMPLATE_CONTENT = FieldType(

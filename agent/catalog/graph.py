@@ -53,7 +53,8 @@ def _one_owner_each(resources: Sequence[Typed]) -> None:
     owners: dict[str, Typed] = {}
     problems = []
     for typed in resources:
-        for key in typed.resource.provides():
+        paths = (key for key in typed.resource.claims() if key.startswith("path:"))  # also of what shall be absent
+        for key in dict.fromkeys([*paths, *typed.resource.provides()]):
             if key.startswith("in:"):
                 continue
             first = owners.setdefault(key, typed)
