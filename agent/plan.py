@@ -11,7 +11,7 @@ from typing import Any
 from agent.catalog import Catalog, Node
 from agent.catalog.codec import decode, encode
 from agent.store import Entry, Owed
-from modules.api import Change, Drift, HostView, Observation, Resource, ResourceError, State
+from modules.api import Change, Drift, HostView, Observation, Resource, ResourceError, State, Unsupported
 
 REVISION = "revision"  # Git asks for something else than when it was last applied
 DRIFT = "drift"  # Git asks for the same; the host changed
@@ -106,14 +106,16 @@ def compare(node: Node, seen: Observation) -> Step:
 
 
 def drift_of(resource: Resource, observed: State) -> Drift:
-    """The properties that are wanted and differ. What is secret in them goes no further than here."""
+    """How a resource differs from what is observed of it. What is secret in that goes no further than here."""
+    drift = drift_between(resource.desired(observed), observed)
+    secret = set(resource.secrets()) if drift else set()
+    return {name: SECRET if name in secret else change for name, change in drift.items()}
+
+
+def drift_between(desired: State, observed: State) -> Drift:
+    """The properties that are wanted and differ."""
     get = observed.get
-    wanted = resource.desired(observed)
-    drift = {name: Change(get(name), want) for name, want in wanted.items() if want is not None and get(name) != want}
-    if drift:
-        for name in drift.keys() & set(resource.secrets()):
-            drift[name] = SECRET
-    return drift
+    return {name: Change(get(name), want) for name, want in desired.items() if want is not None and get(name) != want}
 
 
 def _with_cause(step: Step, entry: Entry | None) -> Step:
@@ -152,16 +154,27 @@ def rebuild(entry: Entry) -> Resource | None:
 def _removal(entry: Entry, old: Resource | None, seen: Observation, kept: set[str]) -> Removal:
     if old is None:
         return Removal(entry, None, "left as it is: this version of the agent does not know its fields")
+    undo = old.undo(entry.prior)
     if kept.intersection(old.provides()):
         return Removal(entry, None, "another resource has taken it over")
-    if isinstance(seen, ResourceError):
-        return Removal(entry, None, f"left as it is: {seen}")
-    undo = old.undo(entry.prior)
     if undo is None:
         return Removal(entry, None, "left as it is: it was there before, or cannot be undone")
-    lasting = {name: value for name, value in entry.left.items() if name not in old.runtime}
-    changed = sorted(name for name, value in lasting.items() if seen.get(name) != value)
+    if isinstance(seen, ResourceError):
+        gone = isinstance(seen, Unsupported)  # there is nothing left here to remove it with
+        return Removal(
+            entry, None if gone else undo, f"{'left as it is' if gone else 'left Git, not seen now'}: {seen}"
+        )
+    changed = _changed_since(entry, old, seen)
     if changed and drift_of(undo, seen):
         return Removal(entry, None, f"left as it is: {', '.join(changed)} was changed since by somebody else")
-    how = f"made by us in {entry.revision[:7]}, unchanged since" if entry.created else "put back to what it was before"
+    restored = entry.prior.get("ensure") == "present"
+    how = "put back to what it was before" if restored else f"made by us in {entry.revision[:7]}, unchanged since"
     return Removal(entry, undo, f"left Git; {how}")
+
+
+def _changed_since(entry: Entry, old: Resource, seen: State) -> list[str]:
+    """The properties that Git held and that are neither as it held them nor as we left them."""
+    if entry.pending:
+        return []  # our own apply was interrupted: how it looks half done says nothing of others
+    lasting = drift_of(old, seen).keys() - set(old.runtime)
+    return sorted(name for name in lasting if entry.left.get(name) != seen.get(name))

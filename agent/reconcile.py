@@ -34,8 +34,11 @@ class Compiler(Protocol):
         """Return the catalog."""
 
 
-def compile_tree(tree: Tree, host: str, cache: str) -> Compiled:
-    """Compile for a host, or take what was compiled before; `cache` is a path, or empty. Raises ManifestInvalid."""
+def compile_tree(tree: Tree, host: str, cache: str, *, keep: bool = True) -> Compiled:
+    """Compile for a host, or take what was compiled before; `cache` is a path, or empty. Raises ManifestInvalid.
+
+    With `keep` the cache is written when it was of no use.
+    """
     cached = load(cache, tree, host) if cache else None
     if cached is not None:
         return cached
@@ -45,7 +48,7 @@ def compile_tree(tree: Tree, host: str, cache: str) -> Compiled:
     facts = Facts()
     manifest = read_manifest(tree, host, facts)
     catalog = compile_catalog(manifest)
-    return save(cache, catalog, manifest.inputs, facts.asked)
+    return save(cache if keep else "", catalog, manifest.inputs, facts.asked)
 
 
 def newest_desired(source: Source, in_force: str, compiler: Compiler) -> Desired:
@@ -79,10 +82,11 @@ def plan_desired(desired: Desired, host: HostView, store: Store) -> Plan:
 def reconcile(desired: Desired, host: Host, store: Store, conduct: Conduct) -> list[Outcome]:
     """Hold the host to what is desired; one outcome for each resource."""
     plan = plan_desired(desired, host, store)
-    store.remember(in_force=desired.revision.commit)
+    if desired.revision.commit:  # a working tree is no revision: the one in force stays
+        store.remember(in_force=desired.revision.commit)
     author = Author(desired.revision.commit, desired.revision.author, desired.revision.summary)
     outcomes = apply_plan(plan, host, store, author, conduct)
-    if not plan.settled and settled(outcomes):
+    if settled(outcomes):
         store.remember(settled=desired.compiled.digest)
     return outcomes
 

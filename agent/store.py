@@ -7,22 +7,22 @@ idle pass must write nothing at all.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from agent.errors import StateUnusable
 from modules.api import State
 
-VERSION = 1
 KEPT_PASSES = 500
 KEPT_CHANGES = 20_000
 
-_SCHEMA = """
+_FIRST = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE inventory (
   id TEXT PRIMARY KEY, resource TEXT NOT NULL, prior TEXT NOT NULL, left_state TEXT NOT NULL,
@@ -39,6 +39,8 @@ CREATE TABLE changes (
   place TEXT NOT NULL, drift TEXT NOT NULL, message TEXT NOT NULL);
 CREATE INDEX changes_by_id ON changes (id, number);
 """
+MIGRATIONS = (_FIRST,)  # each takes a database from the version that is its index to the next; none is ever changed
+_UNREADABLE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,6 @@ class Entry:
     position: int  # in the catalog that brought it, for removal in reverse
     revision: str
     since: int  # seconds since the epoch
-
-    @property
-    def created(self) -> bool:
-        """Tell whether it was not there before us."""
-        return self.prior.get("ensure", "present") in ("absent", "purged")
 
 
 @dataclass(frozen=True)
@@ -97,43 +94,76 @@ class PassRecord:
     message: str
 
 
+class Unknown(sqlite3.DatabaseError):
+    """The database was written by a newer version of the agent."""
+
+
 class Store:
-    """The state database. `writable=False` reads it, or an empty one where there is none, and never writes."""
+    """The state database. `writable=False` reads it, or an empty one where there is none, and never writes.
+
+    What cannot be understood is set aside and begun anew, and a notice says so. Raises StateUnusable.
+    """
 
     def __init__(self, directory: str, *, writable: bool) -> None:
         self.path = os.path.join(directory, "state.db")
         self.notices: list[str] = []
-        try:
-            self._db = self._open(writable=writable)
-        except sqlite3.DatabaseError as error:
-            if not writable:
-                raise StateUnusable(f"{self.path} cannot be read: {error}", "the next pass sets it aside") from error
-            self._set_aside(error)
-            self._db = self._open(writable=True)
+        self._writable = writable
+        with self._explained():
+            try:
+                self._db = self._open() if writable else self._open_to_read()
+            except sqlite3.DatabaseError as error:
+                if not writable or not _is_unreadable(error):
+                    raise
+                self.notices.append(self._set_aside(error))
+                self._db = self._open()
 
-    def _open(self, *, writable: bool) -> sqlite3.Connection:
-        if not writable and not os.path.exists(self.path):
-            db = sqlite3.connect(":memory:")
-        elif writable:
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
-            db = sqlite3.connect(self.path, timeout=10)
-        else:
-            db = sqlite3.connect(
-                f"file:{self.path.replace('?', '%3f').replace('#', '%23')}?mode=ro", uri=True, timeout=10
-            )
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
-            db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={VERSION}; COMMIT")
-        elif version != VERSION:
-            raise sqlite3.DatabaseError(f"its version is {version}, this agent writes {VERSION}")
+    def __enter__(self) -> Self:
+        """Give itself; at the end of the `with` it is closed, and what went wrong with the database is explained."""
+        return self
+
+    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        self._db.close()
+        with self._explained():
+            if isinstance(error, sqlite3.DatabaseError):
+                raise error
+
+    def _open(self) -> sqlite3.Connection:
+        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+        db = sqlite3.connect(self.path, timeout=10)
+        for version in range(_version(db), len(MIGRATIONS)):
+            db.executescript(f"BEGIN; {MIGRATIONS[version]} PRAGMA user_version={version + 1}; COMMIT")
         return db
 
-    def _set_aside(self, error: Exception) -> None:
+    def _open_to_read(self) -> sqlite3.Connection:
+        """Open it as it is; one that is missing, empty or of an older version reads as empty."""
+        if os.path.exists(self.path) and os.path.getsize(self.path):
+            address = self.path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+            db = sqlite3.connect(f"file:{address}?mode=ro", uri=True, timeout=10)
+            if _version(db) == len(MIGRATIONS):
+                return db
+            db.close()
+        db = sqlite3.connect(":memory:")
+        db.executescript("".join(MIGRATIONS))
+        return db
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if not _is_unreadable(error):
+                hint = "make room on its file system, or see what else holds it; then try again"
+                raise StateUnusable(f"{self.path} cannot be used: {error}", hint) from error
+            if not self._writable:
+                hint = "the next pass sets it aside and begins anew"
+                raise StateUnusable(f"{self.path} cannot be read: {error}", hint) from error
+            raise StateUnusable(self._set_aside(error), "the next pass begins anew") from error
+
+    def _set_aside(self, error: Exception) -> str:
+        """Give the database another name; what to say of it."""
         aside = f"{self.path}.unusable-{int(time.time())}"
         os.rename(self.path, aside)
-        self.notices.append(
-            f"the state database could not be used ({error}); it is now {aside}, and nothing is pruned until it is known again"
-        )
+        return f"the state database could not be used ({error}); it is now {aside}, and nothing is pruned until what is owned is known again"
 
     def close(self) -> None:
         """Close the database."""
@@ -163,8 +193,12 @@ class Store:
         return {row[0]: _entry(row) for row in rows}
 
     def begin(self, entries: Iterable[Entry], owed: Iterable[Owed]) -> None:
-        """Write, before anything is touched, what is about to be applied and which refreshes that will owe."""
+        """Write, before anything is touched, what is about to be applied and which refreshes that will owe.
+
+        From here on the inventory is not settled: after a crash the next pass looks at it.
+        """
         with self._db:
+            self._db.execute("DELETE FROM meta WHERE name = 'settled'")
             self._put(entries)
             now = int(time.time())
             rows = [(item.consumer, item.action, item.cause, now) for item in owed]
@@ -185,18 +219,9 @@ class Store:
 
     def _put(self, entries: Iterable[Entry]) -> None:
         rows = [
-            (
-                e.id,
-                e.resource,
-                json.dumps(dict(e.prior)),
-                json.dumps(dict(e.left)),
-                e.pending,
-                e.position,
-                e.revision,
-                e.since,
-            )
+            (e.id, e.resource, json.dumps(dict(e.prior)), json.dumps(dict(e.left)), e.pending, e.position, e.revision, e.since)
             for e in entries
-        ]
+        ]  # fmt: skip
         self._db.executemany("INSERT OR REPLACE INTO inventory VALUES (?,?,?,?,?,?,?,?)", rows)
 
     # Owed refreshes
@@ -217,16 +242,8 @@ class Store:
 
     def record_pass(self, record: PassRecord) -> None:
         """Add one pass to the history, and forget what is older than the history is long."""
-        counts = json.dumps(record.counts)
-        row = (
-            int(record.started),
-            round(record.seconds, 3),
-            record.reason,
-            record.revision,
-            record.verdict,
-            counts,
-            record.message,
-        )
+        counts, started, seconds = json.dumps(record.counts), int(record.started), round(record.seconds, 3)
+        row = (started, seconds, record.reason, record.revision, record.verdict, counts, record.message)
         with self._db:
             columns = "started, seconds, reason, revision, verdict, counts, message"
             self._db.execute(f"INSERT INTO passes ({columns}) VALUES (?,?,?,?,?,?,?)", row)
@@ -253,10 +270,18 @@ class Store:
         ).fetchone()
         return str(row[0]) if row else ""
 
-    def drifts_since(self, since: float) -> int:
-        """How many drifts were repaired since a time (seconds since the epoch)."""
-        query = "SELECT count(*) FROM changes WHERE cause = 'drift' AND result = 'converged' AND at >= ?"
-        return int(self._db.execute(query, (int(since),)).fetchone()[0])
+
+def _version(db: sqlite3.Connection) -> int:
+    """The version of a database. Raises Unknown for one of the future."""
+    found = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if found > len(MIGRATIONS):
+        raise Unknown(f"its version is {found}, this agent knows {len(MIGRATIONS)}")
+    return found
+
+
+def _is_unreadable(error: sqlite3.DatabaseError) -> bool:
+    """Tell what is wrong with the content from what may pass: a full disk, a lock, a file system that is read-only."""
+    return isinstance(error, Unknown) or getattr(error, "sqlite_errorcode", 0) in _UNREADABLE
 
 
 def _entry(row: Sequence[Any]) -> Entry:

@@ -31,6 +31,8 @@ class File(Regular, kind="file", identity="path"):
     is not managed; with none of `content`, `source` and `template` the file must exist already.
     """
 
+    family = "path"
+
     path: str = identity(ABSOLUTE_PATH, "Where the file is.")
     content: Content | None = option(TEXT_CONTENT, "Its text, as it is written here; nothing is added at its end.")
     source: Content | None = option(

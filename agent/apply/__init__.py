@@ -25,8 +25,8 @@ def apply_plan(plan: Plan, host: Host, store: Store, author: Author, conduct: Co
         return [Outcome(step.node.id, IN_SYNC) for step in plan.steps]
     application = Application(plan, host, store, author, conduct)
     application.converge()
+    prune(application)
     if not conduct.stopped():
-        prune(application)
         application.deliver_rest()
     application.adopt()
     return list(application.outcomes.values())

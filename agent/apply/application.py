@@ -11,7 +11,7 @@ from agent.apply.outcome import BLOCKED, CONVERGED, FAILED, IN_SYNC, Outcome, ou
 from agent.apply.refreshes import HOST, Refreshes
 from agent.catalog import Node
 from agent.plan import Plan, Step, compare, encoded, observe, rebuild
-from agent.store import Changed, Entry, Store
+from agent.store import Changed, Entry, Owed, Store
 from modules.api import Drift, Host, Resource, ResourceError, State
 
 
@@ -41,9 +41,11 @@ class Application:
         self.inventory = store.inventory()
         self.refreshes = Refreshes(plan, store)
         self.outcomes: dict[str, Outcome] = {}
-        self._steps = {step.node.id: step for step in plan.steps}
+        self.stuck: dict[str, ResourceError] = {}  # what an interrupted apply left and could not be cleared away
+        self._steps = {step.node.id: step for step in plan.steps}  # as they were last looked at before being applied
         self._position = {name: index for index, name in enumerate(self._steps)}
         self._changed: set[str] = set()
+        self._refreshed_last = self.refreshes.owed_by_removals(plan.removals)
 
     def converge(self) -> None:
         """Deal with every step of the catalog."""
@@ -63,10 +65,16 @@ class Application:
             self.conduct.tell(outcome)
 
     def _recover(self) -> None:
+        """Clear away what an interrupted apply left; the plan looked before that, so it counts as changed."""
         for entry in self.inventory.values():
             resource = rebuild(entry) if entry.pending else None
-            if resource is not None:
+            if resource is None:
+                continue
+            self._changed.add(entry.id)
+            try:
                 resource.recover(self.host)
+            except ResourceError as error:
+                self.stuck[entry.id] = error
 
     # One batch
 
@@ -80,7 +88,8 @@ class Application:
         if due:
             self._apply(self._observe_again(due))
         for step in free:
-            self.deliver_to(step.node)
+            if step.node.id not in self._refreshed_last:
+                self.deliver_to(step.node)
 
     def _blocked(self, step: Step) -> bool:
         failed = [name for name in step.node.requires if self.outcomes[name].result in (FAILED, BLOCKED)]
@@ -90,16 +99,17 @@ class Application:
 
     def _due(self, step: Step) -> bool:
         """Tell whether it drifts, or may by now because of something it depends on."""
-        if not step.in_sync:
-            return True
-        return not (self._changed.isdisjoint(step.node.requires) and self._changed.isdisjoint(step.node.after))
+        node = step.node
+        return not step.in_sync or not self._changed.isdisjoint((node.id, *node.requires, *node.after))
 
     def _observe_again(self, due: Sequence[Step]) -> list[Step]:
         """Look once more when an earlier step changed the world: the plan's observation was a prediction."""
-        if not self._changed:
-            return list(due)
-        seen = observe(self.host, [step.node.resource for step in due])
-        return [replace(compare(step.node, now), cause=step.cause) for step, now in zip(due, seen, strict=True)]
+        if self._changed:
+            seen = observe(self.host, [step.node.resource for step in due])
+            due = [replace(compare(step.node, now), cause=step.cause) for step, now in zip(due, seen, strict=True)]
+        self._steps |= {step.node.id: step for step in due}
+        stuck = self.stuck
+        return [replace(step, drift={}, error=stuck[step.node.id]) if step.node.id in stuck else step for step in due]
 
     def _apply(self, steps: Sequence[Step]) -> None:
         unseen = [outcome_of(step, FAILED, str(step.error)) for step in steps if step.error is not None]
@@ -109,28 +119,31 @@ class Application:
         drifting = [step for step in steps if step.drift]
         if not drifting:
             return
-        owed = [item for step in drifting for item in self.refreshes.owed_by(step.node)]
-        self.store.begin([self._entry(step, step.observed, pending=True) for step in drifting], owed)
-        self.refreshes.note(owed)
+        owed = [item for step in drifting for item in self.refreshes.consumers.of(step.node)]
+        new = self.refreshes.owe(owed, [self._entry(step, step.observed, pending=True) for step in drifting])
         started = time.monotonic()
         errors = apply_kind(self.host, [(step.node.resource, step.drift) for step in drifting])
         seconds = (time.monotonic() - started) / len(drifting)
         again = observe(self.host, [step.node.resource for step in drifting])
         verified = [compare(step.node, seen) for step, seen in zip(drifting, again, strict=True)]
-        self._settle([verdict(*found, seconds) for found in zip(drifting, errors, verified, strict=True)], verified)
+        self._settle(
+            [verdict(*found, seconds) for found in zip(drifting, errors, verified, strict=True)], verified, new
+        )
 
-    def _settle(self, outcomes: Sequence[Outcome], verified: Sequence[Step]) -> None:
-        """Write what a batch came to, then tell it."""
-        entries, forgotten = [], []
+    def _settle(self, outcomes: Sequence[Outcome], verified: Sequence[Step], owed: Sequence[Owed]) -> None:
+        """Write what a batch came to, then tell it; take back what is owed for changes that did not happen."""
+        entries, forgotten, unchanged = [], [], set()
         for outcome, now in zip(outcomes, verified, strict=True):
-            if outcome.result == FAILED and self._untouched(now):
-                self.refreshes.take_back(outcome.id)
+            failed = outcome.result == FAILED
+            if failed and self._untouched(now):
+                unchanged.add(outcome.id)
                 known = self.inventory.get(outcome.id)
                 entries += [known] if known else []
                 forgotten += [] if known else [outcome.id]
             else:
                 self._changed.add(outcome.id)
-                entries.append(self._entry(now, now.observed, pending=False))
+                entries.append(self._entry(now, now.observed, pending=failed))
+        self.refreshes.take_back(item for item in owed if item.cause in unchanged)
         self.write_down(entries, outcomes, forgotten)
         for outcome in outcomes:
             self.tell(outcome)
@@ -138,7 +151,7 @@ class Application:
     def _untouched(self, now: Step) -> bool:
         """Tell whether a failed step left the host as it was found."""
         before = self._steps[now.node.id]
-        return now.error is None and before.error is None and dict(now.observed) == dict(before.observed)
+        return now.error is None and dict(now.observed) == dict(before.observed)
 
     def _entry(self, step: Step, left: State, *, pending: bool) -> Entry:
         name = step.node.id
@@ -183,10 +196,7 @@ class Application:
         if outcome.result == CONVERGED and set(outcome.drift).intersection(node.resource.restarted_by):
             self.refreshes.delivered(keys)
             return
-        owed = list(self.refreshes.owed_by(node))
-        if owed:
-            self.store.begin([], owed)
-            self.refreshes.note(owed)
+        owed = self.refreshes.owe(self.refreshes.consumers.of(node))
         action, causes = next(iter(due.items()))
         started = time.monotonic()
         try:
@@ -195,23 +205,35 @@ class Application:
             self._changed.add(node.id)
             self.refreshes.delivered(keys)
         except ResourceError as error:
+            self.refreshes.take_back(owed)
             refreshed = replace(outcome, result=FAILED, message=f"{action}: {error}")
         refreshed = replace(refreshed, seconds=time.monotonic() - started)
         self.write_down([], [refreshed])
         self.tell(refreshed)
 
     def deliver_to_host(self, names: Sequence[str]) -> None:
-        """Deliver the host-wide refreshes of these names that are owed."""
+        """Deliver the host-wide refreshes of these names that are owed; one that failed waits for the next pass."""
+        failed = {name for name, outcome in self.outcomes.items() if outcome.result == FAILED}
+        for action in self.refreshes.due_to_host():
+            if action in names and f"{HOST}:{action}" not in failed:
+                self._deliver_to_host(action)
+
+    def _deliver_to_host(self, action: str) -> None:
+        """Deliver one, and say it when it failed, or when it succeeded after it had."""
         from modules.registry import host_refresh
 
-        for name in self.refreshes.due_to_host():
-            if name not in names:
-                continue
-            try:
-                host_refresh(name)(self.host)
-                self.refreshes.delivered([(HOST, name)])
-            except ResourceError as error:
-                self.tell(Outcome(f"{HOST}:{name}", FAILED, message=str(error)))
+        name = f"{HOST}:{action}"
+        try:
+            host_refresh(action)(self.host)
+        except ResourceError as error:
+            outcome = Outcome(name, FAILED, message=f"{error}; it stays owed, and is tried again in the next pass")
+        else:
+            self.refreshes.delivered([(HOST, action)])
+            if not self.store.last_message(name):
+                return
+            outcome = Outcome(name, CONVERGED)
+        self.write_down([], [outcome])
+        self.tell(outcome)
 
     def deliver_rest(self) -> None:
         """Deliver what removals owed, and forget what is owed to nobody."""
@@ -222,13 +244,18 @@ class Application:
 
     def adopt(self) -> None:
         """Own what was in sync already, so that it is known when it leaves Git."""
-        entries = []
-        for step in self.plan.steps:
-            known = self.inventory.get(step.node.id)
-            same = known is not None and not known.pending and known.resource == encoded(step.node.resource)
-            if self.outcomes[step.node.id].result == IN_SYNC and not same:
-                entries.append(self._entry(step, step.observed, pending=False))
-        self.write_down(entries, [])
+        self.write_down(
+            [self._entry(step, step.observed, pending=False) for step in self._steps.values() if self._unknown(step)],
+            [],
+        )
+
+    def _unknown(self, step: Step) -> bool:
+        """Tell whether it is in sync, and the inventory does not say so."""
+        name = step.node.id
+        if not step.in_sync or name in self.stuck or self.outcomes[name].result == BLOCKED:
+            return False
+        known = self.inventory.get(name)
+        return known is None or known.pending or known.resource != encoded(step.node.resource)
 
 
 def apply_kind(host: Host, steps: Sequence[tuple[Resource, Drift]]) -> Sequence[ResourceError | None]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from agent.apply.application import Application, apply_kind
 from agent.apply.outcome import BLOCKED, FAILED, RELEASED, REMOVED, Outcome
 from agent.catalog import Node
 from agent.errors import Place
-from agent.plan import compare, drift_of, observe
-from modules.api import Resource, ResourceError, Unrestorable
+from agent.plan import Removal, Step, compare, observe
+from agent.store import Entry
+from modules.api import Resource, Unrestorable
 
 MASS_SHARE = 0.5
 MASS_COUNT = 5
@@ -16,18 +19,17 @@ MASS_COUNT = 5
 def prune(application: Application) -> None:
     """Deal with the removals of a plan, in reverse order of the catalog that brought them."""
     removals, owned = application.plan.removals, len(application.inventory)
+    undone = sum(removal.undo is not None for removal in removals)
+    refused = "" if application.conduct.removals_confirmed else mass_removal(undone, owned)
     for removal in removals:
-        if removal.undo is None:
-            outcome = Outcome(removal.entry.id, RELEASED, message=removal.reason)
-            application.write_down([], [outcome], [removal.entry.id])
-            application.tell(outcome)
-    undone = [(removal, removal.undo) for removal in removals if removal.undo is not None]
-    refused = mass_removal(len(undone), owned) if not application.conduct.removals_confirmed else ""
-    for removal, undo in undone:
-        if refused:
+        if application.conduct.stopped():
+            application.tell(Outcome(removal.entry.id, BLOCKED, message="the pass was stopped before it"))
+        elif removal.undo is None:
+            _release(application, removal)
+        elif refused:
             application.tell(Outcome(removal.entry.id, BLOCKED, message=refused))
         else:
-            _remove(application, removal.entry.id, undo, removal.reason)
+            _remove(application, removal.entry, removal.undo, removal.reason)
 
 
 def mass_removal(removals: int, owned: int) -> str:
@@ -37,29 +39,46 @@ def mass_removal(removals: int, owned: int) -> str:
     return f"{removals} of {owned} owned resources left Git at once; confirm with `agentctl apply --confirm-removals`"
 
 
-def _remove(application: Application, name: str, undo: Resource, reason: str) -> None:
-    owed = list(application.refreshes.owed_by_removal(name, undo))
-    if owed:
-        application.store.begin([], owed)
-        application.refreshes.note(owed)
-    outcome = _converge(application, name, undo, reason)
-    gone = [name] if outcome.result in (REMOVED, RELEASED) else []
-    application.write_down([], [outcome], gone)
+def _release(application: Application, removal: Removal) -> None:
+    outcome = Outcome(removal.entry.id, RELEASED, message=removal.reason)
+    application.write_down([], [outcome], [outcome.id])
     application.tell(outcome)
 
 
-def _converge(application: Application, name: str, undo: Resource, reason: str) -> Outcome:
-    seen = observe(application.host, [undo])[0]
-    if isinstance(seen, ResourceError):
-        return Outcome(name, FAILED, message=str(seen))
-    drift = drift_of(undo, seen)
-    if not drift:
-        return Outcome(name, REMOVED, message="nothing was left to undo")
-    error = apply_kind(application.host, [(undo, drift)])[0]
+def _remove(application: Application, entry: Entry, undo: Resource, reason: str) -> None:
+    before = _look(application, undo)
+    error = application.stuck.get(entry.id) or before.error
+    kept: list[Entry] = []
+    if error is not None:
+        outcome = Outcome(entry.id, FAILED, message=str(error))
+    elif before.in_sync:
+        outcome = Outcome(entry.id, REMOVED, message="already gone")
+    else:
+        outcome, kept = _converge(application, entry, before, reason)
+    gone = [entry.id] if outcome.result in (REMOVED, RELEASED) else []
+    application.write_down(kept, [outcome], gone)
+    application.tell(outcome)
+
+
+def _converge(application: Application, entry: Entry, before: Step, reason: str) -> tuple[Outcome, list[Entry]]:
+    """Undo one resource; its outcome, and its entry as it was before when nothing happened."""
+    undo = before.node.resource
+    owed = application.refreshes.consumers.of_removal(entry.id, undo)
+    new = application.refreshes.owe(owed, [replace(entry, pending=True)])
+    error = apply_kind(application.host, [(undo, before.drift)])[0]
+    after = _look(application, undo)
     if isinstance(error, Unrestorable):
-        return Outcome(name, RELEASED, message=f"left as it is: {error}")
-    after = compare(Node(undo, Place("")), observe(application.host, [undo])[0])
-    if error is not None or not after.in_sync:
-        message = str(error or after.error or "it is still there after its removal")
-        return Outcome(name, FAILED, drift=drift, message=message)
-    return Outcome(name, REMOVED, drift=drift, message=reason)
+        application.refreshes.take_back(new)
+        return Outcome(entry.id, RELEASED, message=f"left as it is: {error}"), []
+    if error is None and after.in_sync:
+        return Outcome(entry.id, REMOVED, drift=before.drift, message=reason), []
+    message = str(error or after.error or "it is still there after its removal")
+    outcome = Outcome(entry.id, FAILED, drift=before.drift, message=message)
+    if after.error is not None or dict(after.observed) != dict(before.observed):
+        return outcome, []
+    application.refreshes.take_back(new)
+    return outcome, [entry]
+
+
+def _look(application: Application, undo: Resource) -> Step:
+    return compare(Node(undo, Place("")), observe(application.host, [undo])[0])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import fnmatch
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from agent.catalog import Node
-from agent.plan import Plan
-from agent.store import Owed, Store
+from agent.plan import Plan, Removal
+from agent.store import Entry, Owed, Store
 from modules.api import Resource
 
 HOST = "host"  # the consumer of host-wide refreshes
@@ -17,28 +17,25 @@ ACTIONS = ("restart", "reload")  # a restart makes a reload needless
 Key = tuple[str, str]  # consumer, action
 
 
-class Refreshes:
-    """What is owed to whom, in the store and here."""
+class Consumers:
+    """Who asks to be refreshed when what changes."""
 
-    def __init__(self, plan: Plan, store: Store) -> None:
-        self._store = store
-        self._nodes = [step.node for step in plan.steps]
-        self._causes: defaultdict[Key, set[str]] = defaultdict(set)
-        self.note(plan.owed)
-        self._consumers: defaultdict[str, list[Key]] = defaultdict(list)
-        for node in self._nodes:
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self._nodes = nodes
+        self._by_cause: defaultdict[str, list[Key]] = defaultdict(list)
+        for node in nodes:
             for action, causes in (node.refresh or {}).items():
                 for cause in causes:
-                    self._consumers[cause].append((node.id, action))
+                    self._by_cause[cause].append((node.id, action))
 
-    def owed_by(self, node: Node) -> Iterator[Owed]:
+    def of(self, node: Node) -> Iterator[Owed]:
         """List what a change of this node owes."""
-        for consumer, action in self._consumers[node.id]:
+        for consumer, action in self._by_cause.get(node.id, ()):
             yield Owed(consumer, action, node.id)
         for name in node.resource.host_refreshes():
             yield Owed(HOST, name, node.id)
 
-    def owed_by_removal(self, name: str, undo: Resource) -> Iterator[Owed]:
+    def of_removal(self, name: str, undo: Resource) -> Iterator[Owed]:
         """List what the removal of a resource that left Git owes: its consumers know it by pattern only."""
         for node in self._nodes:
             for action, patterns in node.resource.refresh_on().items():
@@ -47,15 +44,34 @@ class Refreshes:
         for refresh in undo.host_refreshes():
             yield Owed(HOST, refresh, name)
 
-    def note(self, owed: Iterable[Owed]) -> None:
-        """Take in what the store now holds as owed."""
-        for item in owed:
-            self._causes[item.consumer, item.action].add(item.cause)
 
-    def take_back(self, cause: str) -> None:
-        """Take back what a change owed that did not happen."""
-        for causes in self._causes.values():
-            causes.discard(cause)
+class Refreshes:
+    """What is owed to whom, in the store and here."""
+
+    def __init__(self, plan: Plan, store: Store) -> None:
+        self._store = store
+        self._known = {step.node.id for step in plan.steps} | {HOST}
+        self._causes: defaultdict[Key, set[str]] = defaultdict(set)
+        self._note(plan.owed)
+        self.consumers = Consumers([step.node for step in plan.steps])
+
+    def owe(self, items: Iterable[Owed], entries: Sequence[Entry] = ()) -> list[Owed]:
+        """Write, before anything is touched, what is about to change and what that owes; the items that are new."""
+        new = [item for item in items if item.cause not in self._causes.get((item.consumer, item.action), ())]
+        if new or entries:
+            self._store.begin(entries, new)
+        self._note(new)
+        return new
+
+    def owed_by_removals(self, removals: Iterable[Removal]) -> set[str]:
+        """Name the consumers of what is removed at the end of the pass: one refresh then is enough for all causes."""
+        undone = [(removal.entry.id, removal.undo) for removal in removals if removal.undo is not None]
+        return {item.consumer for name, undo in undone for item in self.consumers.of_removal(name, undo)}
+
+    def take_back(self, items: Iterable[Owed]) -> None:
+        """Take back what was newly owed for a change that did not happen."""
+        for item in items:
+            self._causes[item.consumer, item.action].discard(item.cause)
         self.delivered([key for key, causes in self._causes.items() if not causes])
 
     def due(self, consumer: str) -> dict[str, list[str]]:
@@ -76,5 +92,8 @@ class Refreshes:
 
     def drop_strangers(self) -> None:
         """Drop what is owed to resources that left Git."""
-        known = {node.id for node in self._nodes} | {HOST}
-        self.delivered([key for key in self._causes if key[0] not in known])
+        self.delivered([key for key in self._causes if key[0] not in self._known])
+
+    def _note(self, owed: Iterable[Owed]) -> None:
+        for item in owed:
+            self._causes[item.consumer, item.action].add(item.cause)

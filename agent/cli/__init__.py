@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -33,12 +34,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; its exit status. No error ends in a traceback: what is known is said in one message."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _dispatch(given)
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # a name that this terminal cannot show is no error
+        status = _dispatch(given)
+        sys.stdout.flush()  # while a reader that has left can still be told from a bug
+    except SystemExit as left:  # the parser said what is wrong
+        return int(left.code or 0)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  (no traceback reaches a user; explain says all)
         from agent.cli.failures import explain  # what it needs is dear, and `status` seldom needs it
 
         status = explain(error)
         return 3 if given[:1] == ["status"] and status == 1 else status
+    return status
 
 
 def _dispatch(given: list[str]) -> int:

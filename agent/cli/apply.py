@@ -56,13 +56,14 @@ def _tell(outcome: Outcome) -> None:
 
 def _conclude(report: Report) -> None:
     revision = report.revision
-    name = f'{revision.commit[:7]} "{printable(revision.summary)}"' if revision.commit else revision.summary
+    said = printable(revision.summary)
+    name = f'{revision.commit[:7]} "{said}"' if revision.commit else said
     for notice in report.notices:
-        print(f"notice: {notice}", file=sys.stderr)
+        print(f"notice: {printable(notice)}", file=sys.stderr)
     print(f"{report.host}: {name}: {summary(report.counts)} in {report.seconds:.1f} s")
     if report.rejection is not None:
         print(
             paint(f"the newest revision is refused, {revision.commit[:7]} stays in force:", "red", sys.stderr),
             file=sys.stderr,
         )
-        print(report.rejection, file=sys.stderr)
+        print(printable(str(report.rejection)), file=sys.stderr)

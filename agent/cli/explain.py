@@ -8,7 +8,7 @@ import json
 from agent.cli.parser import add_place
 from agent.cli.session import reading, site_of
 from agent.cli.show import find
-from agent.cli.text import join_columns, paint, tell
+from agent.cli.text import join_columns, one_line, paint, tell
 from agent.errors import ConfigInvalid
 from agent.facts import Facts
 
@@ -27,9 +27,9 @@ def run(options: argparse.Namespace) -> int:
         desired = session.newest(options.ref)
         if ":" in options.name:
             node = find(desired.compiled.catalog, options.name)
-            tell([join_columns(f"{node.id} is declared at", str(node.place))])
-            tell(f"  needs {name}" for name in node.requires)
-            tell(f"  comes after {name}" for name in node.after)
+            tell([join_columns(f"{one_line(node.id)} is declared at", one_line(str(node.place)))])
+            tell(f"  needs {one_line(name)}" for name in node.requires)
+            tell(f"  comes after {one_line(name)}" for name in node.after)
             return 0
         from agent.manifest import read_manifest
 
@@ -49,6 +49,6 @@ def _explain_variable(manifest: object, name: str) -> int:
         raise ConfigInvalid(f"no layer gives vars.{'.'.join(path)}", f"the variables are {', '.join(known) or 'none'}")
     for index, origin in enumerate(found):
         value = json.dumps(origin.value, ensure_ascii=False)
-        line = f"{'wins' if index == 0 else 'beaten':<7} {value:<32} {origin.place}  ({origin.layer})"
+        line = one_line(f"{'wins' if index == 0 else 'beaten':<7} {value:<32} {origin.place}  ({origin.layer})")
         tell([paint(line, "green") if index == 0 else line])
     return 0

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from agent.cli.text import tell
+from agent.cli.text import printable, tell
 from agent.errors import ConfigInvalid
 from agent.facts import Facts
 
@@ -25,10 +25,14 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(facts, indent=2, sort_keys=True))
     elif isinstance(facts, dict):
-        tell(f"{name:<24} {json.dumps(value) if isinstance(value, list) else value}" for name, value in _flat(facts))
+        tell(f"{name:<24} {_shown(value)}" for name, value in _flat(facts))
     else:
-        print(facts)
+        tell([_shown(facts)])
     return 0
+
+
+def _shown(value: Any) -> str:  # noqa: ANN401  (any plain value)
+    return printable(json.dumps(value) if isinstance(value, list) else str(value))
 
 
 def _one(facts: Any, path: str) -> Any:  # noqa: ANN401  (any plain value)

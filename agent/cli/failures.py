@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from agent.cli.text import several
+from agent.cli.text import printable, several
 from agent.errors import AgentError, ManifestInvalid
 
 
@@ -18,18 +18,19 @@ def explain(error: BaseException) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; flushing must not fail again
         return 1
     if isinstance(error, ManifestInvalid):
-        print(error, file=sys.stderr)
+        print(printable(str(error)), file=sys.stderr)
         files = len({problem.place.file for problem in error.problems})
         print(f"{several(len(error.problems), 'problem')} in {several(files, 'file')}", file=sys.stderr)
         return 1
     if isinstance(error, AgentError):
-        print(f"agentctl: {error}", file=sys.stderr)
+        print(f"agentctl: {printable(str(error))}", file=sys.stderr)
         return 1
     if isinstance(error, OSError):
-        print(f"agentctl: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
+        what = f"{error.filename or 'the system'}: {error.strerror or error}"
+        print(f"agentctl: {printable(what)}", file=sys.stderr)
         return 1
     if os.environ.get("AGENTCTL_TRACE"):
         raise error
     what = f"{type(error).__name__}: {error}"
-    print(f"agentctl: internal error, {what}; this is a bug: AGENTCTL_TRACE=1 shows where", file=sys.stderr)
+    print(f"agentctl: internal error, {printable(what)}; this is a bug: AGENTCTL_TRACE=1 shows where", file=sys.stderr)
     return 1

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 from collections.abc import Mapping, Sequence
 from types import ModuleType
+from typing import NoReturn
 
 
 class _Parser(argparse.ArgumentParser):
     """Leaves with 1 for wrong usage: 2 is a verdict of `plan` and of `status`."""
 
-    def error(self, message: str) -> None:  # type: ignore[override]
+    def error(self, message: str) -> NoReturn:
         """Say what is wrong and how to go on."""
         self.exit(1, f"{self.prog}: {message}\n{self.format_usage()}")
 
@@ -30,7 +32,18 @@ def parser_of(verb: str, module: ModuleType) -> argparse.ArgumentParser:
 
 def parse(verb: str, module: ModuleType, arguments: Sequence[str]) -> argparse.Namespace:
     """Parse the arguments of a verb; leaves with exit status 1 when they are wrong."""
-    return parser_of(verb, module).parse_args(arguments)
+    parser = parser_of(verb, module)
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        parser.error(f"there is no option {unknown[0]}" + _nearest(unknown[0], parser))
+    return options
+
+
+def _nearest(word: str, parser: argparse.ArgumentParser) -> str:
+    """`; did you mean --root?`, or how to find out."""
+    known = [name for action in parser._actions for name in action.option_strings]  # noqa: SLF001  (it shows no other way)
+    close = difflib.get_close_matches(word.partition("=")[0], known, n=1)
+    return f"; did you mean {close[0]}?" if close else f" ({parser.prog} --help lists them)"
 
 
 def usage(verbs: Mapping[str, tuple[str, str]], epilog: str) -> str:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from agent.cli.text import ago, differences, join_columns, paint, printable, short
+from agent.apply.refreshes import ACTIONS, HOST, Consumers
+from agent.cli.content import diff_of
+from agent.cli.text import ago, differences, join_columns, one_line, paint, printable, short
 from agent.plan import DRIFT, Plan, Step
 from agent.reconcile import Desired
 from agent.report import drift_to_json
-from modules.api import HostView, ResourceError
+from modules.api import HostView
 
-MAX_DIFF_BYTES = 1 << 20
-MAX_DIFF_LINES = 200
 ABSENT = ("absent", "purged", None)
 SIGNS = {
     "create": ("+", "green"),
@@ -37,20 +37,24 @@ def action_of(step: Step) -> str:
 
 
 def refreshes_of(plan: Plan) -> dict[str, tuple[str, list[str]]]:
-    """Predict the refreshes: for each consumer its action and the causes."""
-    changing = {step.node.id for step in plan.steps if not step.in_sync}
-    changing |= {removal.entry.id for removal in plan.removals if removal.undo is not None}
-    found: dict[str, tuple[str, list[str]]] = {}
-    for step in plan.steps:
-        if set(step.drift).intersection(step.node.resource.restarted_by):
-            continue
-        for action in ("restart", "reload"):
-            causes = [name for name in (step.node.refresh or {}).get(action, ()) if name in changing]
-            if causes and step.node.id not in found:
-                found[step.node.id] = (action, [f"{name} changes" for name in causes])
+    """Predict the refreshes: for each consumer its action, the stronger one if there are two, and the causes."""
+    consumers = Consumers([step.node for step in plan.steps])
+    due: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for owed in plan.owed:
-        found.setdefault(owed.consumer, (owed.action, [f"it is owed since {owed.cause} changed"]))
-    return found
+        due[owed.consumer][owed.action].append(f"it is owed since {owed.cause} changed")
+    for step in plan.steps:
+        if not set(step.drift).isdisjoint(step.node.resource.restarted_by):
+            due.pop(step.node.id, None)
+        if step.drift or step.node.id in due:
+            for item in consumers.of(step.node):
+                if item.consumer != HOST:  # of these only what went wrong before is of interest
+                    due[item.consumer][item.action].append(f"{item.cause} changes")
+    for removal in plan.removals:
+        for item in consumers.of_removal(removal.entry.id, removal.undo) if removal.undo is not None else ():
+            if item.consumer != HOST:
+                due[item.consumer][item.action].append(f"{item.cause} is removed")
+    strongest = {name: next((a for a in ACTIONS if a in actions), next(iter(actions))) for name, actions in due.items()}
+    return {name: (action, due[name][action]) for name, action in strongest.items()}
 
 
 def plan_lines(plan: Plan, desired: Desired, host: HostView, in_force: str) -> Iterator[str]:
@@ -61,8 +65,12 @@ def plan_lines(plan: Plan, desired: Desired, host: HostView, in_force: str) -> I
         if not step.in_sync:
             yield from _step_lines(step, host)
         if step.node.id in refreshes:
-            action, causes = refreshes[step.node.id]
+            action, causes = refreshes.pop(step.node.id)
             yield _line("refresh", step.node.id, f"{action}, because {', '.join(causes)}", "")
+    for name, (action, causes) in refreshes.items():
+        why = ", ".join(causes)
+        text = f"{action}, because {why}" if name == HOST else f"left Git; that a {action} of it was owed is forgotten"
+        yield _line("refresh", name, text, "")
     for removal in plan.removals:
         kind = "remove" if removal.undo is not None else "refresh"
         yield _line(kind, removal.entry.id, removal.reason, "")
@@ -74,7 +82,7 @@ def heading(desired: Desired, host: HostView, in_force: str) -> str:
     revision, name = desired.revision, desired.compiled.catalog.host
     where = f" under {host.root}" if host.root != "/" else ""
     if not revision.commit:
-        return f"{name}{where}: {revision.summary}"
+        return f"{name}{where}: {printable(revision.summary)}"
     before = f"{in_force[:7]} -> " if in_force and in_force != revision.commit else ""
     return (
         f'{name}{where}: {before}{revision.commit[:7]} "{printable(revision.summary)}" ({ago(revision.committed_at)})'
@@ -93,6 +101,7 @@ def counted(plan: Plan) -> str:
         "to release": len(plan.removals) - removals,
         "to restart": refreshes.count("restart"),
         "to reload": refreshes.count("reload"),
+        "to refresh": len(refreshes) - refreshes.count("restart") - refreshes.count("reload"),
         "not known": actions.count("error"),
         "in sync": sum(step.in_sync for step in plan.steps),
     }
@@ -101,16 +110,16 @@ def counted(plan: Plan) -> str:
 
 def _line(action: str, name: str, text: str, place: str) -> str:
     sign, colour = SIGNS[action]
-    return join_columns(f"  {paint(sign, colour)} {name:<40} {text}", place)
+    return join_columns(f"  {paint(sign, colour)} {one_line(name):<40} {printable(text)}", one_line(place))
 
 
 def _step_lines(step: Step, host: HostView) -> Iterator[str]:
     place, action = str(step.node.place), action_of(step)
     if step.error is not None:
-        yield _line(action, step.node.id, printable(str(step.error)), place)
+        yield _line(action, step.node.id, str(step.error), place)
         return
     diff, diff_text = diff_of(step, host)
-    shown = {name: change for name, change in drift_to_json(step.drift).items() if name not in ("content",)}
+    shown = {name: change for name, change in drift_to_json(step.drift).items() if name != "content"}
     if action == "create":
         text = ", ".join(f"{name} {short(change[1])}" for name, change in shown.items() if name != "ensure")
     else:
@@ -124,29 +133,6 @@ def _step_lines(step: Step, host: HostView) -> Iterator[str]:
 def _painted(line: str) -> str:
     colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
     return paint(line, colour) if colour else line
-
-
-def diff_of(step: Step, host: HostView) -> tuple[list[str], str]:
-    """The unified diff of the content that a step changes, and its size in words; empty when there is none to show."""
-    if "content" not in step.drift:
-        return [], ""
-    try:
-        contents = step.node.resource.contents(host, step.drift)
-    except ResourceError as error:
-        return [], f"content (not shown: {error})"
-    if contents is None:
-        return [], ""
-    before, after = contents
-    if b"\0" in before or b"\0" in after:
-        return [], f"content binary, {len(before)} -> {len(after)} bytes"
-    if max(len(before), len(after)) > MAX_DIFF_BYTES:
-        return [], f"content {len(before)} -> {len(after)} bytes"
-    old, new = (text.decode(errors="replace").splitlines() for text in contents)
-    lines = list(difflib.unified_diff(old, new, lineterm="", n=2))[2:]
-    added, removed = (sum(line.startswith(sign) for line in lines) for sign in "+-")
-    if len(lines) > MAX_DIFF_LINES:
-        lines = [*lines[:MAX_DIFF_LINES], f"... {len(lines) - MAX_DIFF_LINES} more lines"]
-    return lines, f"content +{added} -{removed}"
 
 
 def plan_to_json(plan: Plan, desired: Desired, host: HostView) -> dict[str, Any]:

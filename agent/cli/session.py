@@ -9,14 +9,14 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from agent.catalog.cache import Compiled
-from agent.errors import ConfigInvalid, StateUnusable
+from agent.errors import ConfigInvalid, FetchFailed, StateUnusable
 from agent.reconcile import Desired, compile_tree
 from agent.settings import Settings, load
-from agent.source import Remote, Source, Tree, WorkingTree
+from agent.source import Remote, Revision, Source, Tree, WorkingTree
 from agent.store import Store
 
 
@@ -62,7 +62,7 @@ def site_of(options: argparse.Namespace) -> Site:
         raise ConfigInvalid(
             f"no repository is configured in {options.config}", "write `repository: URL` there, or give --repo"
         )
-    remote = settings.remote(repository=options.repo or settings.repository, branch=options.ref or settings.branch)
+    remote = settings.remote(repository=options.repo or settings.repository, branch=settings.branch)
     inside = partial(_inside, root)
     return Site(
         host=options.host or settings.host or socket.gethostname().partition(".")[0],
@@ -94,34 +94,42 @@ class Session:
     site: Site
     store: Store
     source: Source
-    cache: str  # path of the compiled catalog, empty when it is not to be written
+    cache: str  # path of the compiled catalog; empty when it cannot be read
+    writable: bool
 
     def compiled(self, tree: Tree) -> Compiled:
         """Compile what a tree says about this host. Raises ManifestInvalid."""
-        return compile_tree(tree, self.site.host, self.cache)
+        return compile_tree(tree, self.site.host, self.cache, keep=self.writable)
 
     def newest(self, ref: str | None = None) -> Desired:
         """Fetch and compile what was asked for: the working tree, a ref, or the newest revision. Raises AgentError."""
         if self.site.working_tree:
             tree = WorkingTree(self.site.remote.url)
             return Desired(self.compiled(tree), tree)
-        revision = self.source.fetch(self.store.recall("in_force") or None)
-        revision = self.source.revision(ref) if ref else revision
+        revision = self._named(ref) if ref else self.source.fetch(self.store.recall("in_force") or None)
         return Desired(self.compiled(revision), revision)
+
+    def _named(self, ref: str) -> Revision:
+        """The newest commit of the branch of that name, or a commit that the usual branch contains."""
+        try:
+            return Source(replace(self.site.remote, branch=ref), self.source.directory).fetch(None)
+        except FetchFailed:
+            self.source.fetch(None)
+            return self.source.revision(ref)
 
 
 @contextlib.contextmanager
 def reading(site: Site) -> Iterator[Session]:
-    """Open a site to look at it: nothing of its state is written, and what must be fetched is thrown away if need be."""
+    """Open a site to look at it: nothing of its state is written, and what must be fetched is thrown away."""
     with contextlib.ExitStack() as stack:
-        state_dir = site.state_dir
-        if not os.access(state_dir, os.W_OK):
-            state_dir = tempfile.mkdtemp(prefix="gitops-agent-")
-            stack.callback(shutil.rmtree, state_dir, ignore_errors=True)
-        store = Store(site.state_dir if os.access(site.state_dir, os.R_OK) else state_dir, writable=False)
-        stack.callback(store.close)
-        cache = site.cache_path if os.access(site.cache_path, os.R_OK) else ""
-        yield Session(site, store, Source(site.remote, os.path.join(state_dir, "repo.git")), cache)
+        directory = tempfile.mkdtemp(prefix="gitops-agent-")
+        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        source = Source(site.remote, os.path.join(directory, "repo.git"))
+        known = os.access(os.path.join(site.state_dir, "state.db"), os.R_OK)
+        if known:
+            source.borrow(os.path.join(site.state_dir, "repo.git"))
+        store = stack.enter_context(Store(site.state_dir if known else directory, writable=False))
+        yield Session(site, store, source, site.cache_path if known else "", writable=False)
 
 
 @contextlib.contextmanager
@@ -132,11 +140,10 @@ def writing(site: Site) -> Iterator[Session]:
     for directory, mode in ((site.state_dir, 0o700), (site.runtime_dir, 0o755)):
         make_directory(directory, mode)
     with held(os.path.join(site.runtime_dir, "lock")):
-        store = Store(site.state_dir, writable=True)
-        try:
-            yield Session(site, store, Source(site.remote, os.path.join(site.state_dir, "repo.git")), site.cache_path)
-        finally:
-            store.close()
+        source = Source(site.remote, os.path.join(site.state_dir, "repo.git"))
+        source.recover()
+        with Store(site.state_dir, writable=True) as store:
+            yield Session(site, store, source, site.cache_path, writable=True)
 
 
 def make_directory(path: str, mode: int) -> None:

@@ -11,7 +11,7 @@ from agent.catalog import Catalog, Node
 from agent.catalog.codec import encode
 from agent.cli.parser import add_json, add_place
 from agent.cli.session import reading, site_of
-from agent.cli.text import join_columns, short, tell
+from agent.cli.text import join_columns, one_line, short, tell
 from agent.errors import ConfigInvalid
 from modules.api import Content
 
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     elif options.id:
         tell(_lines(nodes[0]))
     else:
-        tell(join_columns(f"{node.id:<48}", str(node.place)) for node in nodes)
+        tell(join_columns(f"{one_line(node.id):<48}", one_line(str(node.place))) for node in nodes)
     return 0
 
 
@@ -75,7 +75,7 @@ def _secret_fields(node: Node) -> list[str]:
 
 
 def _lines(node: Node) -> list[str]:
-    lines, secret = [join_columns(node.id, str(node.place))], _secret_fields(node)
+    lines, secret = [join_columns(one_line(node.id), one_line(str(node.place)))], _secret_fields(node)
     for field in dataclasses.fields(node.resource):
         value = getattr(node.resource, field.name)
         if value is not None and field.name != node.resource.identity_field:
@@ -84,5 +84,5 @@ def _lines(node: Node) -> list[str]:
             lines.append(f"  {field.name:<14} {shown}")
     for name, ids in (("requires", node.requires), ("after", node.after), *(node.refresh or {}).items()):
         if ids:
-            lines.append(f"  {name:<14} {', '.join(ids)}")
+            lines.append(f"  {name:<14} {one_line(', '.join(ids))}")
     return lines

@@ -9,7 +9,18 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from agent.cli.text import RESULT_COLOUR, age, ago, clock, differences, join_columns, paint, printable, several
+from agent.cli.text import (
+    RESULT_COLOUR,
+    age,
+    ago,
+    clock,
+    differences,
+    join_columns,
+    one_line,
+    paint,
+    printable,
+    several,
+)
 from agent.status import CRITICAL, EXIT_STATUS, FORMAT, OK, UNKNOWN, WARNING, read_status
 
 HELP = (
@@ -31,13 +42,18 @@ def run(options: argparse.Namespace) -> int:
     directory = options.runtime_dir or os.path.join(options.root, "run/gitops-agent")
     status = read_status(os.path.join(directory, "status.json"))
     daemon = _daemon(os.path.join(directory, "daemon.json"))
-    verdict, headline = judge(status, daemon, supervised=options.root == "/", now=time.time())
+    try:
+        verdict, headline = judge(status, daemon, supervised=options.root == "/", now=time.time())
+        details = list(_details(status, daemon))
+    except (KeyError, TypeError, AttributeError, ValueError):  # another version wrote it, or somebody by hand
+        verdict, headline = UNKNOWN, f"{directory}/status.json cannot be understood; the next pass writes it anew"
+        details = []
     if options.json:
         shown = {**status, "format": FORMAT, "verdict": verdict, "headline": headline, "daemon": daemon}
         print(json.dumps(shown, indent=2, sort_keys=True))
     else:
         print(f"{paint(verdict, RESULT_COLOUR[verdict])} {headline}")
-        for line in _details(status, daemon):
+        for line in details:
             print(line)
     return EXIT_STATUS[verdict]
 
@@ -56,7 +72,7 @@ def _daemon(path: str) -> dict[str, Any]:
 def judge(status: Mapping[str, Any], daemon: Mapping[str, Any], *, supervised: bool, now: float) -> tuple[str, str]:
     """Give the verdict and its line; never OK on a verdict that is too old, or that nobody keeps up to date."""
     if not status:
-        reason = daemon.get("last_error") or (
+        reason = _first(daemon.get("last_error", "")) or (
             "no pass has ended yet" if daemon["running"] else "the agent has never run here"
         )
         return UNKNOWN, f"{reason}; {'see' if daemon['running'] else 'start it and see'} systemctl status gitops-agent"
@@ -85,7 +101,8 @@ def _judge_fresh(status: Mapping[str, Any], silent: float, old: float) -> tuple[
 
 def _name(status: Mapping[str, Any]) -> str:
     revision = status["revision"]
-    return f"{revision['branch']}@{revision['commit'][:7]}" if revision["commit"] else revision["summary"]
+    name = f"{revision['branch']}@{revision['commit'][:7]}" if revision["commit"] else revision["summary"]
+    return one_line(name)
 
 
 def _first(text: str) -> str:
@@ -134,7 +151,7 @@ def _sync_lines(status: Mapping[str, Any]) -> Iterator[str]:
     for problem in status["problems"]:
         text = _first(problem["message"]) or differences(problem["drift"])
         result = paint(f"{problem['result']:<8}", RESULT_COLOUR[problem["result"]])
-        yield join_columns(f"  {result} {problem['id']:<32} {text}", problem["place"])
+        yield join_columns(f"  {result} {one_line(problem['id']):<32} {text}", one_line(problem["place"]))
 
 
 def _operation_line(status: Mapping[str, Any]) -> str:

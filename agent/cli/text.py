@@ -30,6 +30,11 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() or char in "\n\t" else repr(char)[1:-1] for char in text)
 
 
+def one_line(text: str) -> str:
+    """As `printable`, and kept to one line: an id or a place can never pass for several."""
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
 def age(seconds: float) -> str:
     """A duration in the largest unit that says enough: 21 s, 4 min, 3 h, 2 d."""
     for limit, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
@@ -63,7 +68,7 @@ def short(value: object) -> str:
     text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
     if len(text) == 64 and all(char in "0123456789abcdef" for char in text):
         text = text[:12]
-    return printable(text if len(text) <= 60 else f"{text[:57]}...").replace("\n", "\\n")
+    return one_line(text if len(text) <= 60 else f"{text[:57]}...")
 
 
 def differences(drift: Mapping[str, Sequence[Any]]) -> str:
@@ -75,10 +80,10 @@ def outcome_line(outcome: Mapping[str, Any], stream: IO[str] | None = None) -> s
     """One outcome: result, id, what and why, and its place in Git."""
     result = paint(f"{outcome['result']:<9}", RESULT_COLOUR.get(outcome["result"], "dim"), stream)
     drift = differences(outcome["drift"]) if outcome["result"] != "removed" else ""
-    message = printable(outcome["message"]).strip()
+    message = printable(outcome["message"]).strip().replace("\n", "\n            ")
     text = "; ".join(part for part in (drift, message) if part)
     cause = "drift: " if outcome["cause"] == "drift" and drift else ""
-    return join_columns(f"  {result} {outcome['id']:<40} {cause}{text}", outcome["place"])
+    return join_columns(f"  {result} {one_line(outcome['id']):<40} {cause}{text}", one_line(outcome["place"]))
 
 
 def join_columns(left: str, right: str) -> str:

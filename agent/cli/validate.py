@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from agent.cli.text import paint, several
+from agent.cli.text import paint, printable, several
 from agent.errors import AgentError, ConfigInvalid, ManifestInvalid, Place, Problem, TreeError
 from agent.source import WorkingTree
 
@@ -61,7 +61,7 @@ def _conclude(problems: list[Problem], hosts: int, fine: int) -> int:
         print(paint(read, "green"))
         return 0
     for problem in problems:
-        print(problem)
+        print(printable(str(problem)))
     files = len({problem.place.file for problem in problems})
     print(f"{several(len(problems), 'problem')} in {several(files, 'file')}; {read}", file=sys.stderr)
     return 1

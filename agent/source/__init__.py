@@ -31,6 +31,27 @@ class Source:
         self.notices: list[str] = []
         self._opened: Any = None
 
+    def recover(self) -> None:
+        """Remove what a killed pass left in the clone: a lock would fail every later one. For the one pass that runs."""
+        for folder in ("", "refs", ACCEPTED.rpartition("/")[0], "objects/pack"):
+            path = os.path.join(self.directory, folder)
+            for name in os.listdir(path) if os.path.isdir(path) else ():
+                if name.endswith(".lock") or name.startswith("pack_git2_"):
+                    os.unlink(os.path.join(path, name))
+
+    def borrow(self, other: str) -> None:
+        """Start as a clone that has all of another (a directory), by reference, and never writes there."""
+        import pygit2
+
+        if not os.path.isdir(os.path.join(other, "objects")):
+            return
+        pygit2.init_repository(self.directory, bare=True)
+        with open(os.path.join(self.directory, "objects/info/alternates"), "w", encoding="utf-8") as file:
+            file.write(f"{other}/objects\n")
+        known = pygit2.Repository(other).references.get(ACCEPTED)
+        if known is not None:  # so that only what is newer is downloaded
+            self._accept(str(known.target))
+
     def remote_tip(self) -> str:
         """Ask which commit the branch is at; downloads nothing. Raises FetchFailed."""
         self._repository()

@@ -103,6 +103,56 @@ class HttpServer:
         return f"{self.scheme}://127.0.0.1:{self.port}/{name}.git"
 
 
+class GitHandler(BaseHTTPRequestHandler):
+    """Answers with what git-http-backend says; a server of it sets what it serves and to whom."""
+
+    protocol_version = "HTTP/1.1"
+    directory: Path
+    wanted: str  # the Authorization header, empty for everybody
+    log: Log
+
+    def do_GET(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.log.requests.append(f"{self.command} {self.path}")
+        if self.wanted and self.headers.get("Authorization") != self.wanted:
+            self._answer(401, [("WWW-Authenticate", 'Basic realm="tests"')], b"")
+            return
+        head, _, data = self._backend(body).partition(b"\r\n\r\n")
+        headers = [tuple(line.split(": ", 1)) for line in head.decode().split("\r\n") if ": " in line]
+        status = next((int(value.split()[0]) for name, value in headers if name == "Status"), 200)
+        self._answer(status, [(name, value) for name, value in headers if name != "Status"], data)
+
+    do_POST = do_GET
+
+    def _backend(self, body: bytes) -> bytes:
+        environment = {
+            **_environment(),
+            "GIT_PROJECT_ROOT": str(self.directory),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+            "PATH_INFO": local_path(self.path),
+            "QUERY_STRING": self.path.partition("?")[2],
+            "REQUEST_METHOD": self.command,
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "CONTENT_LENGTH": str(len(body)),
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+        }
+        command = ["git", "http-backend"]
+        return subprocess.run(command, input=body, env=environment, capture_output=True, check=False).stdout
+
+    def _answer(self, status: int, headers: list[tuple[str, str]], data: bytes) -> None:
+        self.log.sent += len(data)
+        self.send_response(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
 @contextlib.contextmanager
 def http_server(
     directory: Path, *, pid: int | None = None, port: int = 0, login: str = "", tls: ssl.SSLContext | None = None
@@ -110,53 +160,8 @@ def http_server(
     """Serve the bare repositories of a directory; `login` is `user:password`, `pid` a process of a test host."""
     log = Log()
     wanted = "Basic " + base64.b64encode(login.encode()).decode() if login else ""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            log.requests.append(f"{self.command} {self.path}")
-            if wanted and self.headers.get("Authorization") != wanted:
-                self._answer(401, [("WWW-Authenticate", 'Basic realm="tests"')], b"")
-                return
-            head, _, data = self._backend(body).partition(b"\r\n\r\n")
-            headers = [tuple(line.split(": ", 1)) for line in head.decode().split("\r\n") if ": " in line]
-            status = next((int(value.split()[0]) for name, value in headers if name == "Status"), 200)
-            self._answer(status, [(name, value) for name, value in headers if name != "Status"], data)
-
-        do_POST = do_GET
-
-        def _backend(self, body: bytes) -> bytes:
-            environment = {
-                **_environment(),
-                "GIT_PROJECT_ROOT": str(directory),
-                "GIT_HTTP_EXPORT_ALL": "1",
-                "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
-                "PATH_INFO": local_path(self.path),
-                "QUERY_STRING": self.path.partition("?")[2],
-                "REQUEST_METHOD": self.command,
-                "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-                "CONTENT_LENGTH": str(len(body)),
-                "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-            }
-            return subprocess.run(
-                ["git", "http-backend"], input=body, env=environment, capture_output=True, check=False
-            ).stdout
-
-        def _answer(self, status: int, headers: list[tuple[str, str]], data: bytes) -> None:
-            log.sent += len(data)
-            self.send_response(status)
-            for name, value in headers:
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with Server(Handler, pid=pid, port=port, tls=tls) as server:
+    handler = type("Bound", (GitHandler,), {"directory": directory, "wanted": wanted, "log": log})
+    with Server(handler, pid=pid, port=port, tls=tls) as server:
         yield HttpServer(server.port, log, "https" if tls else "http")
 
 

@@ -1,4 +1,5 @@
 """Containers on a booted host with Docker's engine, held by the installed agent and judged with docker and HTTP."""
+# Over 300 lines because one booted host with an engine, dear to make, serves all of it.
 
 from __future__ import annotations
 

@@ -6,7 +6,9 @@ It is a Host (modules.api); its clock only moves when something changes, and a p
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -188,10 +190,13 @@ class FakeHost:
         self.history: list[str] = []  # every command that was run, for counting them
         self.notices: list[str] = []
         self.environments: list[Mapping[str, str]] = []
+        self.containers: Engine | None = None
 
     @property
     def engine(self) -> Engine:
-        raise Unsupported("no container engine on this machine")
+        if self.containers is None:
+            raise Unsupported("no container engine on this machine")
+        return self.containers
 
     def probe(self, *argv: str, accept: Sequence[int] = (0,), timeout_seconds: float = 60) -> Completed:
         assert reads_only(argv), f"{argv} does not only read"
@@ -219,12 +224,11 @@ class FakeHost:
 
     @contextmanager
     def fetch(self, content: Content, name: str) -> Iterator[str]:
-        path = f"/fetched/{name}"
-        self.files.put(path, b"".join(self.stream(content)))
-        try:
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, name)
+            with open(path, "wb") as file:
+                file.writelines(self.stream(content))
             yield path
-        finally:
-            self.files.drop(path)
 
     def count(self, words: str) -> int:
         """How many commands with these words were run."""

@@ -1,0 +1,214 @@
+"""Samples of every kind, each with the host it starts from; a new kind takes its place here to be held to the laws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from modules.api import Resource
+from modules.archive import Archive
+from modules.block import Block
+from modules.container import Container
+from modules.directory import Directory
+from modules.download import Download
+from modules.file import File
+from modules.ini import Ini
+from modules.line import Line
+from modules.package import Package
+from modules.purge import Purge
+from modules.symlink import Symlink
+from modules.unit import Unit
+from tests.system.packed import packed
+from tests.unit.convergence import text
+from tests.unit.fake_systemd import STATIC
+from tests.unit.world import World
+
+Change = Callable[[World], object]
+
+
+def nothing(_world: World) -> None:
+    """Start from the host as it is."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What is wished, and what is done to the host before; every sample differs at first."""
+
+    resource: Resource
+    before: Change = nothing
+    ours: bool = False  # what it starts from was made by us, so that undoing takes it away
+
+
+@dataclass(frozen=True)
+class Unmanaged:
+    """A wish that is fulfilled, and a change of the host that does not concern it."""
+
+    resource: Resource
+    change: Change
+
+
+def put(path: str, data: str = "old", kind: str = "file") -> Change:
+    return lambda world: world.host.files.put(path, data, kind=kind)
+
+
+def full(*paths: str) -> Change:
+    def fill(world: World) -> None:
+        for path in paths:
+            world.host.files.put(path)
+
+    return fill
+
+
+def packages(**installed: str) -> Change:
+    def offer(world: World) -> None:
+        world.apt.offer("tree", "2.0", "1.0")
+        for name, version in installed.items():
+            world.apt.put(name, version)
+
+    return offer
+
+
+def units(*, active: bool = False) -> Change:
+    def bring(world: World) -> None:
+        world.systemd.unit("web.service", active=active)
+        world.systemd.unit("static.service", STATIC)
+
+    return bring
+
+
+def container(**fields: object) -> Container:
+    return replace(Container(name="web", image="app:1"), **fields)  # type: ignore[arg-type]
+
+
+def made(resource: Container) -> Change:
+    def make(world: World) -> None:
+        resource.apply(world.host, {"ensure": None, "image": None})  # type: ignore[dict-item]
+
+    return make
+
+
+def pulled(world: World) -> None:
+    world.engine.images.clear()
+    world.engine.registry.add("app:1")
+
+
+SAMPLES: Mapping[str, tuple[Sample, ...]] = {
+    "file": (
+        Sample(File(path="/srv/new", content=text("new"), mode="0600", owner="root", group="0")),
+        Sample(File(path="/srv/old", content=text("new")), put("/srv/old")),
+        Sample(File(path="/srv/mode", mode="4755"), put("/srv/mode")),
+        Sample(File(path="/srv/link", content=text("new"), force=True), put("/srv/link", "old", "symlink")),
+        Sample(File(path="/srv/gone", ensure="absent"), put("/srv/gone")),
+    ),
+    "directory": (
+        Sample(Directory(path="/srv/new", mode="0700", owner="7")),
+        Sample(Directory(path="/srv/mode", mode="0700"), put("/srv/mode", kind="directory")),
+        Sample(Directory(path="/srv/file", force=True), put("/srv/file")),
+        Sample(Directory(path="/srv/gone", ensure="absent"), put("/srv/gone", kind="directory")),
+    ),
+    "symlink": (
+        Sample(Symlink(path="/srv/new", target="a")),
+        Sample(Symlink(path="/srv/old", target="a"), put("/srv/old", "b", "symlink")),
+        Sample(Symlink(path="/srv/file", target="a", force=True), put("/srv/file")),
+        Sample(Symlink(path="/srv/gone", ensure="absent"), put("/srv/gone", "b", "symlink")),
+    ),
+    "purge": (
+        Sample(Purge(path="/srv", keep=("mine",)), put("/srv/theirs")),
+        Sample(Purge(path="/srv", ignore=("*.x",), force=True), full("/srv/sub", "/srv/kept.x")),
+    ),
+    "line": (
+        Sample(Line(path="/srv/conf", text="new", match="^old"), put("/srv/conf", "old\nrest\n")),
+        Sample(Line(path="/srv/conf", name="a", text="new"), put("/srv/conf", "rest")),
+        Sample(Line(path="/srv/new", text="new", create=True)),
+        Sample(Line(path="/srv/conf", text="old", ensure="absent"), put("/srv/conf", "old\n")),
+    ),
+    "block": (
+        Sample(Block(path="/srv/conf", text="a\nb"), put("/srv/conf", "rest\n")),
+        Sample(Block(path="/srv/conf", text="a", sensitive=True, insert_before="START"), put("/srv/conf", "rest\n")),
+    ),
+    "ini": (
+        Sample(Ini(path="/srv/conf", section="s", key="k", value="1"), put("/srv/conf", "[s]\nk=0\n")),
+        Sample(Ini(path="/srv/conf", key="k", value="1", separator="="), put("/srv/conf", "rest\n")),
+        Sample(Ini(path="/srv/conf", key="k", ensure="absent"), put("/srv/conf", "k=0\n")),
+    ),
+    "archive": (
+        Sample(Archive(path="/srv/app", source=text(packed("a", "sub/b")))),
+        Sample(Archive(path="/srv/app", source=text(packed("a")), force=True), put("/srv/app")),
+    ),
+    "download": (
+        Sample(
+            Download(
+                path="/srv/new",
+                url=replace(text("new"), url="https://example.com/x"),
+                checksum=text("new").digest,
+                mode="0600",
+            )
+        ),
+        Sample(
+            Download(
+                path="/srv/old", url=replace(text("new"), url="https://example.com/x"), checksum=text("new").digest
+            ),
+            put("/srv/old"),
+        ),
+    ),
+    "package": (
+        Sample(Package(name="tree"), packages()),
+        Sample(Package(name="tree", version="1.*"), packages()),
+        Sample(Package(name="tree", ensure="latest"), packages(tree="1.0")),
+        Sample(Package(name="tree", ensure="absent"), packages(tree="1.0")),
+        Sample(Package(name="tree", ensure="purged"), packages(tree="1.0")),
+    ),
+    "unit": (
+        Sample(Unit(name="web.service", enabled=True, active=True), units()),
+        Sample(Unit(name="web.service", enabled=False, active=False), units(active=True)),
+        Sample(Unit(name="web.service", masked=True), units()),
+        Sample(Unit(name="static.service", active=True), units()),
+    ),
+    "container": (
+        Sample(container()),
+        Sample(container(env=text('{"A": "b"}'), ports=("80:80/tcp",)), pulled),
+        Sample(container(image="app:2"), made(container()), ours=True),
+        Sample(container(ensure="stopped"), made(container()), ours=True),
+        Sample(Container(name="web", ensure="absent"), made(container()), ours=True),
+    ),
+}
+
+UNMANAGED: Mapping[str, tuple[Unmanaged, ...]] = {
+    "file": (
+        Unmanaged(File(path="/srv/a", content=text("x")), lambda world: world.host.files.set_mode("/srv/a", 0o600)),
+        Unmanaged(File(path="/srv/a", content=text("x")), lambda world: world.host.files.set_owner("/srv/a", 5, 6)),
+        Unmanaged(File(path="/srv/a", ensure="absent"), lambda world: world.host.files.put("/srv/b")),
+    ),
+    "directory": (
+        Unmanaged(Directory(path="/srv/a"), lambda world: world.host.files.set_mode("/srv/a", 0o700)),
+        Unmanaged(Directory(path="/srv/a", mode="0755"), lambda world: world.host.files.put("/srv/a/theirs")),
+    ),
+    "symlink": (
+        Unmanaged(Symlink(path="/srv/a", target="b"), lambda world: world.host.files.set_owner("/srv/a", 5, 6)),
+        Unmanaged(Symlink(path="/srv/a", target="b"), lambda world: world.host.files.put("/srv/b")),
+    ),
+    "purge": (Unmanaged(Purge(path="/srv", keep=("a", "b")), put("/srv/b")),),
+    "line": (Unmanaged(Line(path="/srv/a", text="x", create=True), put("/srv/a", "x\nand more\n")),),
+    "block": (Unmanaged(Block(path="/srv/a", text="", create=True), put("/srv/a", "x\n")),),
+    "ini": (Unmanaged(Ini(path="/srv/a", key="k", value="1", create=True), put("/srv/a", "# more\nk = 1\nl = 2\n")),),
+    "archive": (Unmanaged(Archive(path="/srv/app", source=text(packed("a"))), put("/srv/app/theirs")),),
+    "download": (
+        Unmanaged(
+            Download(path="/srv/a", url=replace(text("x"), url="https://example.com/x"), checksum=text("x").digest),
+            lambda world: world.host.files.set_mode("/srv/a", 0o600),
+        ),
+    ),
+    "package": (
+        Unmanaged(Package(name="tree"), lambda world: world.apt.put("tree", "1.0")),
+        Unmanaged(Package(name="tree"), lambda world: world.apt.put("other", "1.0")),
+    ),
+    "unit": (
+        Unmanaged(Unit(name="web.service", enabled=True), lambda world: world.systemd.active.update({"web.service": "active"})),
+        Unmanaged(Unit(name="web.service", masked=False), lambda world: world.host.run("systemctl", "enable", "--", "web.service")),
+    ),
+    "container": (
+        Unmanaged(container(), lambda world: world.engine.standing["web"]["Config"].update(Hostname="4f2c1a9")),
+        Unmanaged(container(), lambda world: world.engine.images.add("app:3")),
+    ),
+}  # fmt: skip
+PREPARED: Mapping[str, Change] = {"package": packages(), "unit": units()}  # what a host has before UNMANAGED
