@@ -106,14 +106,16 @@ def compare(node: Node, seen: Observation) -> Step:
 
 
 def drift_of(resource: Resource, observed: State) -> Drift:
-    """The properties that are wanted and differ. What is secret in them goes no further than here."""
+    """How a resource differs from what is observed of it. What is secret in that goes no further than here."""
+    drift = drift_between(resource.desired(observed), observed)
+    secret = set(resource.secrets()) if drift else set()
+    return {name: SECRET if name in secret else change for name, change in drift.items()}
+
+
+def drift_between(desired: State, observed: State) -> Drift:
+    """The properties that are wanted and differ."""
     get = observed.get
-    wanted = resource.desired(observed)
-    drift = {name: Change(get(name), want) for name, want in wanted.items() if want is not None and get(name) != want}
-    if drift:
-        for name in drift.keys() & set(resource.secrets()):
-            drift[name] = SECRET
-    return drift
+    return {name: Change(get(name), want) for name, want in desired.items() if want is not None and get(name) != want}
 
 
 def _with_cause(step: Step, entry: Entry | None) -> Step:
@@ -163,5 +165,6 @@ def _removal(entry: Entry, old: Resource | None, seen: Observation, kept: set[st
     changed = sorted(name for name, value in lasting.items() if seen.get(name) != value)
     if changed and drift_of(undo, seen):
         return Removal(entry, None, f"left as it is: {', '.join(changed)} was changed since by somebody else")
-    how = f"made by us in {entry.revision[:7]}, unchanged since" if entry.created else "put back to what it was before"
+    restored = entry.prior.get("ensure") == "present"
+    how = "put back to what it was before" if restored else f"made by us in {entry.revision[:7]}, unchanged since"
     return Removal(entry, undo, f"left Git; {how}")

@@ -54,7 +54,7 @@ def _converge(application: Application, name: str, undo: Resource, reason: str) 
         return Outcome(name, FAILED, message=str(seen))
     drift = drift_of(undo, seen)
     if not drift:
-        return Outcome(name, REMOVED, message="nothing was left to undo")
+        return Outcome(name, REMOVED, message="already gone")
     error = apply_kind(application.host, [(undo, drift)])[0]
     if isinstance(error, Unrestorable):
         return Outcome(name, RELEASED, message=f"left as it is: {error}")
