@@ -14,6 +14,7 @@ from modules.modes import NEW_FILE, SECRET_FILE
 from modules.paths import ancestors, unit_file_refreshes
 
 _LIMIT = 16 << 20  # bytes of a file that is edited
+_NO_FILE = "no file"
 _RAW_LINES = re.compile(r"[^\n]*\n|[^\n]+")
 
 
@@ -61,7 +62,11 @@ class Edit(Resource, kind="", identity="path"):
     path: str = identity(ABSOLUTE_PATH, "The file.")
     name: str | None = option(NAME, "Tells apart what is edited in one file; the id is `KIND:PATH:NAME` then.")
     ensure: str = option(choice("present", "absent"), "Whether it is in the file.", "present")
-    create: bool = option(BOOLEAN, "Make the file when there is none.", default=False)
+    create: bool = option(
+        BOOLEAN,
+        "Make the file when there is none; with `ensure: absent`, remove it when nothing is left in it.",
+        default=False,
+    )
     validate: tuple[str, ...] | None = option(
         STRINGS, "A command that must succeed before the file is replaced; `%s` in it is the path of the new one."
     )
@@ -125,7 +130,7 @@ class Edit(Resource, kind="", identity="path"):
         """What the file says of it."""
         text = self._read(host)
         if text is None:
-            return {"content": self.goal if self.ensure == "absent" else "no file"}
+            return {"content": self.goal if self.ensure == "absent" else _NO_FILE}
         if self.edited(text) == text:
             return {"content": self.goal}
         found = self.found(text)
@@ -147,7 +152,9 @@ class Edit(Resource, kind="", identity="path"):
         staged: dict[str, Staged] = {}
         for path, indices in files.items():
             try:
-                staged[path] = _staged(host, [steps[index][0] for index in indices])
+                written = _staged(host, [steps[index][0] for index in indices])
+                if written is not None:
+                    staged[path] = written
             except ResourceError as error:
                 for index in indices:
                     results[index] = error
@@ -164,9 +171,9 @@ class Edit(Resource, kind="", identity="path"):
         return text.encode(errors="surrogateescape"), self.edited(text).encode(errors="surrogateescape")
 
     def undo(self, prior: State) -> Self | None:
-        """What was not there before is taken out again; what was is left as it is."""
-        if self.ensure == "present" and prior.get("content") in (self.missing, "no file"):
-            return replace(self, ensure="absent")
+        """What was not there before is taken out again, a file that was made with it; what was is left as it is."""
+        if self.ensure == "present" and prior.get("content") in (self.missing, _NO_FILE):
+            return replace(self, ensure="absent", create=prior.get("content") == _NO_FILE)
         return None
 
     def recover(self, host: Host) -> None:
@@ -185,8 +192,8 @@ class Edit(Resource, kind="", identity="path"):
         return host.files.read(self.path, _LIMIT).decode(errors="surrogateescape")
 
 
-def _staged(host: Host, edits: Sequence[Edit]) -> Staged:
-    """A file with all edits of it, valid for each of them."""
+def _staged(host: Host, edits: Sequence[Edit]) -> Staged | None:
+    """A file with all edits of it, valid for each of them; None when nothing is left of one that was made for them."""
     path, files = edits[0].path, host.files
     found = files.lstat(path)
     text = edits[0]._read(host)  # noqa: SLF001  (one of them)
@@ -195,6 +202,9 @@ def _staged(host: Host, edits: Sequence[Edit]) -> Staged:
     text = text or ""
     for edit in edits:
         text = edit.edited(text)
+    if not text and all(edit.ensure == "absent" and edit.create for edit in edits):
+        files.unlink(path)
+        return None
     new_mode = SECRET_FILE if any(edit.sensitive for edit in edits) else NEW_FILE
     mode, owner = (new_mode, (-1, -1)) if found is None else (found.mode, (found.uid, found.gid))
     staged = files.stage(path, text.encode(errors="surrogateescape"), mode=mode, owner=owner)

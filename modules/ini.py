@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
+from modules.api import State
 from modules.edits import Edit, Lines
 from modules.fields import ABSOLUTE_PATH, BOOLEAN, NAME, TEXT, identity, option
 
@@ -117,3 +119,8 @@ class Ini(Edit, kind="ini", identity="path"):
         mark = self.separator.strip()
         between = r"[ \t]*[=:]" if mark in ("=", ":") else rf"[ \t]*{re.escape(mark)}" if mark else r"(?:[ \t]|$)"
         return re.compile(rf"[ \t]*{re.escape(self.key or '')}{between}[ \t]*")
+
+    def undo(self, prior: State) -> Self | None:
+        """A setting that was not there before is taken out again."""
+        undone = super().undo(prior)
+        return undone and replace(undone, value=None)

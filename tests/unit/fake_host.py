@@ -6,7 +6,9 @@ It is a Host (modules.api); its clock only moves when something changes, and a p
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -219,12 +221,11 @@ class FakeHost:
 
     @contextmanager
     def fetch(self, content: Content, name: str) -> Iterator[str]:
-        path = f"/fetched/{name}"
-        self.files.put(path, b"".join(self.stream(content)))
-        try:
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, name)
+            with open(path, "wb") as file:
+                file.writelines(self.stream(content))
             yield path
-        finally:
-            self.files.drop(path)
 
     def count(self, words: str) -> int:
         """How many commands with these words were run."""

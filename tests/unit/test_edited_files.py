@@ -145,6 +145,22 @@ def test_what_we_put_in_is_taken_out_when_it_leaves_git(held: Holding) -> None:
     assert path.read_text() == "a = 2\n# theirs\n"
 
 
+def test_a_file_that_was_made_for_edits_goes_with_the_last_of_them(held: Holding) -> None:
+    other: dict[str, Any] = {"file": "/other", "content": ""}
+    made: list[dict[str, Any]] = [
+        {"line": "/conf", "text": "x", "create": True},
+        {"ini": "/conf", "key": "k", "value": "1"},
+    ]
+    held.converged([other, *made])
+    held.converged([other])
+    assert os.listdir(held.root) == ["other"]
+    held.converged([other, *made])
+    with (held.root / "conf").open("a") as file:
+        file.write("theirs\n")
+    held.converged([other])
+    assert (held.root / "conf").read_text() == "theirs\n"
+
+
 def test_a_purge_keeps_a_file_that_is_only_edited(held: Holding) -> None:
     (held.root / "conf.d").mkdir()
     for name in ("edited", "stranger"):
