@@ -159,7 +159,9 @@ def _removal(entry: Entry, old: Resource | None, seen: Observation, kept: set[st
     changed = _changed_since(entry, old, seen)
     if changed and drift_between(undo.desired(seen), seen):
         return Removal(entry, None, f"left as it is: {', '.join(changed)} was changed since by somebody else")
-    return Removal(entry, undo, f"left Git; made by us in {entry.revision[:7]}, unchanged since")
+    restored = entry.prior.get("ensure") == "present"
+    how = "put back to what it was before" if restored else f"made by us in {entry.revision[:7]}, unchanged since"
+    return Removal(entry, undo, f"left Git; {how}")
 
 
 def _changed_since(entry: Entry, old: Resource, seen: State) -> list[str]:

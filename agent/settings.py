@@ -52,6 +52,12 @@ def _interval(value: object) -> int:
     return seconds
 
 
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1_000_000:
+        raise ValueError(f"must be a whole number from 1 to 1000000, not {value!r}")
+    return value
+
+
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"must be true or false, not {value!r}")
@@ -70,6 +76,7 @@ _TYPES = {
     _branch: "name",
     _path: "absolute path",
     _interval: "duration",
+    _count: "whole number",
     _flag: "true or false",
     _host: "host name",
 }
@@ -103,6 +110,9 @@ class Settings:
     poll_interval: int = setting(_interval, 60, "How often to ask the remote.")
     drift_interval: int = setting(_interval, 300, "How often to look at the whole host and repair it.")
     pass_deadline: int = setting(_interval, 1800, "How long one pass may take before it is ended.")
+    verify_content_every: int = setting(
+        _count, 12, "In how many passes the content of each file is read once though its status shows no change."
+    )
     container_engine: str = setting(_path, "", "The socket of the container engine; the usual ones when not set.")
     secret_identity: str = setting(
         _path, "/etc/ssh/ssh_host_ed25519_key", "The private key that opens secrets: this host's own, of ssh or age."

@@ -15,6 +15,7 @@ from agent.cli.session import Session
 from agent.cli.text import differences
 from agent.errors import FetchFailed
 from agent.host import LocalHost
+from agent.host.ledger import Ledger
 from agent.reconcile import Desired, desired_in_force, newest_desired, reconcile
 from agent.report import Report, drift_to_json, source_state, status_of, summary
 from agent.status import read_status, write_status
@@ -57,12 +58,15 @@ def unmoved(session: Session) -> bool:
 
 def make_pass(session: Session, reason: str, desired: Desired, conduct: Conduct, started: float) -> Report:
     """Reconcile, then write the history (when anything happened) and the status file."""
-    host = LocalHost(session.site.root, desired.read, session.site.engine_socket)
+    site = session.site
+    ledger = Ledger(site.ledger_path, site.verify_content_every)
+    host = LocalHost(site.root, desired.read, site.engine_socket, ledger, site.state_dir)
     journalled = _journalled(session)
     conduct = replace(conduct, redact=desired.redact)
     if journalled:
         conduct = replace(conduct, tell=partial(_tell_both, conduct.tell, desired.revision.commit))
     outcomes = reconcile(desired, host, session.store, conduct)
+    ledger.save()
     report = Report(
         host=session.site.host,
         reason=reason,
@@ -73,7 +77,7 @@ def make_pass(session: Session, reason: str, desired: Desired, conduct: Conduct,
         attempted=desired.attempted,
         started=started,
         seconds=time.time() - started,
-        notices=[*session.store.notices, *session.source.notices],
+        notices=[*session.store.notices, *session.source.notices, *host.notices],
     )
     _write(session, report)
     if journalled:

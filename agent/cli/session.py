@@ -33,12 +33,18 @@ class Site:
     working_tree: bool
     engine_socket: str
     secret_identity: str
+    verify_content_every: int  # passes
     limits: dict[str, float]
 
     @property
     def status_path(self) -> str:
         """The status file."""
         return os.path.join(self.runtime_dir, "status.json")
+
+    @property
+    def ledger_path(self) -> str:
+        """What is known of files without reading them."""
+        return os.path.join(self.runtime_dir, "ledger")
 
     @property
     def cache_path(self) -> str:
@@ -71,6 +77,7 @@ def site_of(options: argparse.Namespace, settings: Settings | None = None) -> Si
         working_tree=options.working_tree,
         engine_socket=settings.container_engine,
         secret_identity=settings.secret_identity,
+        verify_content_every=1 if getattr(options, "verify_content", False) else settings.verify_content_every,
         limits={
             "poll_seconds": settings.poll_interval,
             "drift_seconds": settings.drift_interval,
