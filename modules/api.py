@@ -7,7 +7,8 @@ Comparing, diffing, ordering, verifying and reporting belong to the agent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Protocol, Self
 
@@ -43,14 +44,15 @@ Observation = State | ResourceError
 class Content:
     """The bytes a resource wants, named by digest and read only when they are needed.
 
-    `blob` is an object id in the repository; `data` holds what was rendered or written inline. Exactly one is set,
-    or neither when only the digest is remembered (an inventory entry).
+    `blob` is an object id in the repository, `url` a place outside of it; `data` holds what was rendered or written
+    inline. At most one is set, and none when only the digest is remembered (an inventory entry).
     """
 
     digest: str  # sha256, hexadecimal
-    size: int  # bytes
+    size: int  # bytes; -1 when it is not known before it is fetched
     blob: str | None = None
     data: bytes | None = None
+    url: str | None = None  # http, https or file
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,11 @@ class FileView(Protocol):
 class Files(FileView, Protocol):
     """Files of the host, writable. Every change is atomic and never more readable than its result."""
 
-    def stage(self, path: str, data: bytes, *, mode: int, owner: tuple[int, int]) -> Staged:
-        """Write a complete temporary file beside `path`, owned by (uid, gid) and with `mode`, not yet visible as it."""
+    def stage(self, path: str, data: bytes | Iterable[bytes], *, mode: int, owner: tuple[int, int]) -> Staged:
+        """Write a complete temporary file beside `path`, owned by (uid, gid) and with `mode`, not yet visible as it.
+
+        What comes in parts (`Host.stream`) is never held in memory as a whole.
+        """
 
     def discard(self, staged: Staged) -> None:
         """Remove a staged file that will not be published."""
@@ -239,7 +244,7 @@ class HostView(Protocol):
         """Run a command that only reads. Raises ResourceError when its status is not accepted or it overruns."""
 
     def content(self, content: Content) -> bytes:
-        """The bytes of a content."""
+        """The bytes of a content; looking fetches nothing, so one from a URL raises ResourceError."""
 
 
 class Host(HostView, Protocol):
@@ -252,6 +257,15 @@ class Host(HostView, Protocol):
     @property
     def engine(self) -> Engine:
         """Its container engine; raises Unsupported when there is none."""
+
+    def stream(self, content: Content) -> Iterator[bytes]:
+        """The bytes of a content in parts; ResourceError at the end at the latest when they are not what was named."""
+
+    def fetch(self, content: Content, name: str) -> AbstractContextManager[str]:
+        """A file of this machine with the bytes of a content, complete and verified; gone after the `with`.
+
+        `name` is its base name, for tools that judge by it (`x.deb`); the directory is private to the agent.
+        """
 
     def run(self, *argv: str, accept: Sequence[int] = (0,), timeout_seconds: float = 300, stdin: str = "") -> Completed:
         """Run a command that may change the host. Raises ResourceError when its status is not accepted."""

@@ -136,6 +136,28 @@ def _string_map(value: object, lookup: Lookup) -> Mapping[str, str]:
     return {expect_text(key): _text(item, lookup) for key, item in value.items()}
 
 
+_URL = re.compile(r"(https?|file)://[^\s]+")
+_CHECKSUM = re.compile(r"(?:sha256:)?([0-9a-fA-F]{64})")
+
+
+def _source(value: object, lookup: Lookup) -> Content:
+    text = expect_text(value)
+    if "://" not in text:
+        return lookup.source(text)
+    if not _URL.fullmatch(text):
+        raise ValueError(f"must be a file in a files/ folder, or an http, https or file URL, not {text!r}")
+    if "@" in text.split("/")[2]:
+        raise ValueError("must not have a password in its URL, where everybody could read it")
+    return Content("", -1, url=text)
+
+
+def _checksum(value: object, _lookup: Lookup) -> str:
+    found = _CHECKSUM.fullmatch(expect_text(value))
+    if found is None:
+        raise ValueError("must be a sha256 in hexadecimal, 64 digits, with or without sha256: before it")
+    return found[1].lower()
+
+
 _STRING: Mapping[str, object] = {"type": "string"}
 _STRINGS: Mapping[str, object] = {"type": "array", "items": _STRING}
 
@@ -151,10 +173,22 @@ STRINGS = FieldType("list of texts", _strings, _STRINGS)
 STRING_MAP = FieldType("mapping of texts", _string_map, {"type": "object", "additionalProperties": _STRING})
 RESOURCE_IDS = FieldType("list of resource ids, globs allowed", _strings, _STRINGS)
 TEXT_CONTENT = FieldType("text", lambda value, lookup: lookup.text(expect_text(value)), _STRING)
-SOURCE_CONTENT = FieldType("file in a files/ folder", lambda value, lookup: lookup.source(expect_text(value)), _STRING)
+SOURCE_CONTENT = FieldType("file in a files/ folder, or URL", _source, _STRING)
+CHECKSUM = FieldType("sha256 in hexadecimal", _checksum, _STRING)
 TEMPLATE_CONTENT = FieldType(
     "Jinja2 file in a templates/ folder", lambda value, lookup: lookup.template(expect_text(value)), _STRING
 )
+
+
+def checksum_problems(content: Content | None, checksum: str | None) -> list[str]:
+    """What is wrong with a content and the checksum given beside it."""
+    if content is None:
+        return ["checksum needs a source to check"] if checksum else []
+    if content.url is not None and checksum is None:
+        return ["checksum is missing: a URL can serve anything, so its sha256 must be in Git"]
+    if content.url is None and checksum not in (None, content.digest):
+        return [f"checksum is {checksum}, but that of the content is {content.digest}"]
+    return []
 
 
 def choice(*allowed: str) -> FieldType:

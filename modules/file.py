@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -25,12 +25,14 @@ from modules.api import (
 from modules.fields import (
     ABSOLUTE_PATH,
     BOOLEAN,
+    CHECKSUM,
     NAME,
     OCTAL_MODE,
     SOURCE_CONTENT,
     STRINGS,
     TEMPLATE_CONTENT,
     TEXT_CONTENT,
+    checksum_problems,
     choice,
     identity,
     option,
@@ -53,7 +55,10 @@ class File(Resource, kind="file", identity="path"):
     path: str = identity(ABSOLUTE_PATH, "Where the file is.")
     ensure: str = option(choice("present", "absent"), "Whether it exists.", "present")
     content: Content | None = option(TEXT_CONTENT, "Its text, as it is written here; nothing is added at its end.")
-    source: Content | None = option(SOURCE_CONTENT, "A file of the repository that it is a copy of.")
+    source: Content | None = option(
+        SOURCE_CONTENT, "What it is a copy of: a file of the repository, or a URL, with `checksum`."
+    )
+    checksum: str | None = option(CHECKSUM, "What its content must be: required with a URL, else one more check.")
     template: Content | None = option(TEMPLATE_CONTENT, "A template of the repository that it is rendered from.")
     owner: str | None = option(NAME, "The user who owns it: a name, or a number in quotes.")
     group: str | None = option(NAME, "The group it belongs to: a name, or a number in quotes.")
@@ -76,6 +81,7 @@ class File(Resource, kind="file", identity="path"):
         found = []
         if self.path == "/":
             found.append("the path / is always a directory")
+        found += checksum_problems(self._given, self.checksum)
         if len(given) > 1:
             found.append(f"give only one of {' and '.join(given)}")
         if self.ensure == "absent":
@@ -154,7 +160,7 @@ class File(Resource, kind="file", identity="path"):
     def contents(self, host: HostView, drift: Drift) -> tuple[bytes, bytes] | None:
         """The bytes now and wanted; None when either side is too large to be of use to a reader."""
         wanted = self._wanted
-        if wanted is None or "content" not in drift or wanted.size > _DIFF_LIMIT:
+        if wanted is None or wanted.url or "content" not in drift or wanted.size > _DIFF_LIMIT:
             return None
         found = host.files.lstat(self.path)
         if found is None or found.type != "file":
@@ -174,8 +180,13 @@ class File(Resource, kind="file", identity="path"):
         host.files.sweep(self.path)
 
     @property
-    def _wanted(self) -> Content | None:
+    def _given(self) -> Content | None:
         return self.content or self.source or self.template
+
+    @property
+    def _wanted(self) -> Content | None:
+        given = self._given
+        return given if given is None or given.url is None else replace(given, digest=self.checksum or "")
 
     @property
     def _attributes(self) -> Attributes:
@@ -210,7 +221,7 @@ class File(Resource, kind="file", identity="path"):
         wanted = self._wanted
         if wanted is None:
             raise ResourceError(f"there is no file {self.path}, and nothing to make it from; give content, or a source")
-        staged = self._stage(host, host.content(wanted), found)
+        staged = self._stage(host, host.stream(wanted), found)
         try:
             self._check(host, staged)
             return _make_room(host.files, staged)
@@ -218,7 +229,7 @@ class File(Resource, kind="file", identity="path"):
             host.files.discard(staged)
             raise
 
-    def _stage(self, host: Host, data: bytes, found: Stat | None) -> Staged:
+    def _stage(self, host: Host, data: Iterable[bytes], found: Stat | None) -> Staged:
         uid, gid = self._attributes.ids(host.accounts)
         mode = 0o644
         if found is not None and found.type == "file":

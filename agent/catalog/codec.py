@@ -38,6 +38,8 @@ def _plain(value: Any, *, with_data: bool) -> Any:  # noqa: ANN401
         encoded = {_CONTENT: value.digest, "size": value.size, "blob": value.blob}
         if with_data and value.data is not None:
             encoded["data"] = base64.b64encode(value.data).decode()
+        if value.url is not None:
+            encoded["url"] = value.url
         return encoded
     if isinstance(value, tuple):
         return [_plain(item, with_data=with_data) for item in value]
@@ -53,5 +55,6 @@ def _rich(value: Any) -> Any:  # noqa: ANN401
         return value
     if _CONTENT in value:
         data = value.get("data")
-        return Content(value[_CONTENT], value["size"], value["blob"], None if data is None else base64.b64decode(data))
+        decoded = None if data is None else base64.b64decode(data)
+        return Content(value[_CONTENT], value["size"], value["blob"], decoded, value.get("url"))
     return {key: _rich(item) for key, item in value.items()}

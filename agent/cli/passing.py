@@ -57,7 +57,8 @@ def unmoved(session: Session) -> bool:
 
 def make_pass(session: Session, reason: str, desired: Desired, conduct: Conduct, started: float) -> Report:
     """Reconcile, then write the history (when anything happened) and the status file."""
-    host = LocalHost(session.site.root, desired.revision.blob, session.site.engine_socket)
+    site = session.site
+    host = LocalHost(site.root, desired.revision.blob, site.engine_socket, site.state_dir)
     journalled = session.site.root == "/" and journal.available()
     if journalled:
         conduct = replace(conduct, tell=partial(_tell_both, conduct.tell, desired.revision.commit))

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 
 from agent.host.accounts import LocalAccounts
@@ -60,9 +61,11 @@ class LocalView:
         return commands.probe(commands.Command(argv, accept, timeout_seconds))
 
     def content(self, content: Content) -> bytes:
-        """The bytes of a content."""
+        """The bytes of a content; looking fetches nothing, so one from a URL raises ResourceError."""
         if content.data is not None:
             return content.data
+        if content.url is not None:
+            raise ResourceError(f"{content.url} is not fetched before it is applied")
         if content.blob is None:
             raise ResourceError(f"only the digest {content.digest} is remembered of this content, not its bytes")
         return self._read_blob(content.blob)
@@ -77,9 +80,17 @@ class LocalView:
 class LocalHost(LocalView):
     """The same, to be changed (modules.api.Host)."""
 
-    def __init__(self, root: str = "/", read_blob: Callable[[str], bytes] = no_blob, engine_socket: str = "") -> None:
+    def __init__(
+        self,
+        root: str = "/",
+        read_blob: Callable[[str], bytes] = no_blob,
+        engine_socket: str = "",
+        state_dir: str = "",
+    ) -> None:
+        """As a view; what is kept private on the disk is kept in `state_dir` (empty: only for as long as it is used)."""
         super().__init__(root, read_blob, engine_socket)
         self._files = LocalFiles(self._walk)
+        self._state_dir = state_dir
 
     @property
     def files(self) -> LocalFiles:
@@ -91,6 +102,22 @@ class LocalHost(LocalView):
     def engine(self) -> Engine:
         """Its container engine; raises Unsupported when there is none."""
         return self._engine
+
+    def stream(self, content: Content) -> Iterator[bytes]:
+        """The bytes of a content in parts; ResourceError at the end at the latest when they are not what was named."""
+        if content.url is None:
+            return iter((self.content(content),))
+        from agent.host import downloads
+
+        local = downloads.local_path(content.url)
+        parts = self.files.chunks(local) if local else downloads.download(content.url)
+        return downloads.verified(parts, content)
+
+    def fetch(self, content: Content, name: str) -> AbstractContextManager[str]:
+        """A private file of this machine with the bytes of a content, complete and verified; gone after the `with`."""
+        from agent.host import downloads
+
+        return downloads.fetched(self.stream(content), self._state_dir, name)
 
     def run(self, *argv: str, accept: Sequence[int] = (0,), timeout_seconds: float = 300, stdin: str = "") -> Completed:
         """Run a command that may change the host. Raises ResourceError when its status is not accepted."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from agent.host import attributes, publishing, removal, staging
@@ -56,6 +56,10 @@ class LocalFileView:
         for chunk in self._chunks(path, _CHUNK):
             digest.update(chunk)
         return digest.hexdigest()
+
+    def chunks(self, path: str) -> Iterator[bytes]:
+        """The bytes of the regular file at `path`, part by part."""
+        return self._chunks(path, _CHUNK)
 
     def readlink(self, path: str) -> str:
         """The target text of the link at `path`."""
@@ -111,13 +115,15 @@ def _contents(path: str, descriptor: int, most: int) -> Iterator[bytes]:
 class LocalFiles(LocalFileView):
     """Files of one root, writable. Every change is made beside an open directory that was just looked up."""
 
-    def stage(self, path: str, data: bytes, *, mode: int, owner: tuple[int, int]) -> Staged:
+    def stage(self, path: str, data: bytes | Iterable[bytes], *, mode: int, owner: tuple[int, int]) -> Staged:
         """Write a complete temporary file beside `path`; -1 in `owner` leaves what a new file gets by itself."""
         directory, _ = self._walk.locate_for_change(path)
+        parts: Iterable[bytes] = (data,) if isinstance(data, bytes) else data
         try:
-            return staging.stage(directory, path, staging.Wanted(data, mode, owner))
+            return staging.stage(directory, path, staging.Wanted(parts, mode, owner))
         except OSError as error:
-            raise write_failure(path, len(data), directory.descriptor, error) from error
+            needed = len(data) if isinstance(data, bytes) else None
+            raise write_failure(path, needed, directory.descriptor, error) from error
 
     def discard(self, staged: Staged) -> None:
         """Remove a staged file that will not be published."""

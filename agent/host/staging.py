@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -31,7 +31,7 @@ T = TypeVar("T")
 class Wanted:
     """What a new file is to be; -1 in `owner` leaves what a new file gets by itself."""
 
-    data: bytes
+    parts: Iterable[bytes]
     mode: int
     owner: tuple[int, int]
 
@@ -61,7 +61,8 @@ def stage(directory: Directory, path: str, wanted: Wanted) -> Written:
     descriptor = _anew(directory, temporary, lambda: os.open(temporary, _CREATE, mode, dir_fd=beside))
     with _removed_on_error(directory, temporary):
         try:
-            write_all(descriptor, wanted.data)
+            for part in wanted.parts:
+                write_all(descriptor, part)
             finish(descriptor, path, wanted.mode, wanted.owner)
             written = as_stat(os.fstat(descriptor))
         finally:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import stat
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from agent.host.commands import reads_only
@@ -99,9 +100,9 @@ class FakeFiles:
 
     # modules.api.Files
 
-    def stage(self, path: str, data: bytes, *, mode: int, owner: tuple[int, int]) -> Staged:
+    def stage(self, path: str, data: bytes | Iterable[bytes], *, mode: int, owner: tuple[int, int]) -> Staged:
         temporary = path + ".staged"
-        self.put(temporary, data)
+        self.put(temporary, data if isinstance(data, bytes) else b"".join(data))
         self.set_mode(temporary, mode)
         self.set_owner(temporary, *owner)
         return Staged(path, temporary, self.lstat(path))
@@ -191,6 +192,18 @@ class FakeHost:
     def content(self, content: Content) -> bytes:
         assert content.data is not None
         return content.data
+
+    def stream(self, content: Content) -> Iterator[bytes]:
+        return iter((self.content(content),))
+
+    @contextmanager
+    def fetch(self, content: Content, name: str) -> Iterator[str]:
+        path = f"/fetched/{name}"
+        self.files.put(path, b"".join(self.stream(content)))
+        try:
+            yield path
+        finally:
+            self.files.drop(path)
 
     def count(self, words: str) -> int:
         """How many commands with these words were run."""
