@@ -178,6 +178,8 @@ def test_a_file_from_a_url_converges_and_is_not_fetched_again(tmp_path: Path) ->
 def test_no_proxy_of_the_environment_is_asked(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    downloads._opener.cache_clear()
     assert b"".join(LocalHost().stream(named(f"{server}/good"))) == BODY
 
 
