@@ -81,6 +81,15 @@ class Completed:
 
 
 @dataclass(frozen=True)
+class Repair:
+    """Something wrong with the host itself that stood in the way, and what was run to mend it."""
+
+    what: str
+    command: str
+    status: int
+
+
+@dataclass(frozen=True)
 class Staged:
     """A complete file beside its target: owner, mode and bytes are final, only the name is not."""
 
@@ -274,6 +283,16 @@ class Host(HostView, Protocol):
         """Run a command that must end even when the agent is stopped or upgraded meanwhile (a package transaction).
 
         Any status is returned; the command is never killed, and ResourceError says so when it overruns.
+        """
+
+    @property
+    def repairs(self) -> list[Repair]:
+        """The repairs that nobody has told yet; who tells them takes them out."""
+
+    def repair(self, what: str, *argv: str, env: Mapping[str, str], timeout_seconds: float) -> Completed:
+        """Repair the host itself by a command, as `run_detached` runs it; told as an event of its own.
+
+        `what` says what was wrong. Raises ResourceError when this pass has tried the same command already.
         """
 
 

@@ -115,6 +115,7 @@ class Application:
         started = time.monotonic()
         errors = apply_kind(self.host, [(step.node.resource, step.drift) for step in drifting])
         seconds = (time.monotonic() - started) / len(drifting)
+        self._tell_repairs()
         again = observe(self.host, [step.node.resource for step in drifting])
         verified = [compare(step.node, seen) for step, seen in zip(drifting, again, strict=True)]
         self._settle([verdict(*found, seconds) for found in zip(drifting, errors, verified, strict=True)], verified)
@@ -170,6 +171,15 @@ class Application:
                 drift=drift,
                 message=outcome.message,
             )
+
+    def _tell_repairs(self) -> None:
+        """Tell what was mended of the host itself on the way."""
+        while self.host.repairs:
+            repair = self.host.repairs.pop(0)
+            result, came_to = (FAILED, f"failed with status {repair.status}") if repair.status else (CONVERGED, "ended")
+            outcome = Outcome(f"{HOST}:repair", result, message=f"{repair.what}: {repair.command} {came_to}")
+            self.write_down([], [outcome])
+            self.tell(outcome)
 
     # Refreshes
 

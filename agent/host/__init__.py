@@ -13,7 +13,7 @@ from functools import cached_property
 from agent.host.accounts import LocalAccounts
 from agent.host.files import LocalFiles, LocalFileView
 from agent.host.walk import Walk
-from modules.api import Completed, Content, Engine, EngineView, ResourceError
+from modules.api import Completed, Content, Engine, EngineView, Repair, ResourceError
 
 
 def no_blob(blob: str) -> bytes:
@@ -91,6 +91,8 @@ class LocalHost(LocalView):
         super().__init__(root, read_blob, engine_socket)
         self._files = LocalFiles(self._walk)
         self._state_dir = state_dir
+        self._repaired: set[tuple[str, ...]] = set()
+        self.repairs: list[Repair] = []  # those of this pass that nobody has told yet
 
     @property
     def files(self) -> LocalFiles:
@@ -127,6 +129,15 @@ class LocalHost(LocalView):
             return commands.run(commands.Command(argv, accept, timeout_seconds, stdin))
         finally:
             self._accounts.forget()
+
+    def repair(self, what: str, *argv: str, env: Mapping[str, str], timeout_seconds: float) -> Completed:
+        """Repair the host itself by a command, once in the life of this object (a pass); see `repairs`."""
+        if argv in self._repaired:
+            raise ResourceError(f"{what}, and {' '.join(argv)} has not mended it in this pass; look at it by hand")
+        self._repaired.add(argv)
+        completed = self.run_detached(*argv, env=env, timeout_seconds=timeout_seconds)
+        self.repairs.append(Repair(what, " ".join(argv), completed.status))
+        return completed
 
     def run_detached(self, *argv: str, env: Mapping[str, str], timeout_seconds: float) -> Completed:
         """Run a command that must end even when the agent is stopped or upgraded meanwhile (a package transaction)."""

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from agent.host.commands import reads_only
-from modules.api import Completed, Content, Engine, ResourceError, Staged, Stat, Unsupported
+from modules.api import Completed, Content, Engine, Repair, ResourceError, Staged, Stat, Unsupported
 
 Program = Callable[[Sequence[str]], Completed]
 _AGE_SECONDS = 3600  # how long ago the machine was made, until its clock is put to now
@@ -170,6 +170,7 @@ class FakeHost:
         self.programs: dict[str, Program] = {"touch": self._touch}
         self.history: list[str] = []  # every command that was run, for counting them
         self.environments: list[Mapping[str, str]] = []
+        self.repairs: list[Repair] = []
 
     @property
     def engine(self) -> Engine:
@@ -188,6 +189,13 @@ class FakeHost:
     def run_detached(self, *argv: str, env: Mapping[str, str], timeout_seconds: float) -> Completed:
         self.environments.append(env)
         return self._execute(argv, range(256))
+
+    def repair(self, what: str, *argv: str, env: Mapping[str, str], timeout_seconds: float) -> Completed:
+        if any(repair.command == " ".join(argv) for repair in self.repairs):
+            raise ResourceError(f"{what}, and it was mended already")
+        completed = self._execute(argv, range(256))
+        self.repairs.append(Repair(what, " ".join(argv), completed.status))
+        return completed
 
     def content(self, content: Content) -> bytes:
         assert content.data is not None

@@ -175,12 +175,12 @@ def test_latest_drifts_when_the_lists_are_too_old_to_tell(host: FakeHost, apt: F
     apt.offer("x", "1")
     apt.put("x", "1")
     apt.fetch(seconds_ago=2 * DAY)
-    assert drift_of(Package(name="x", ensure="latest"), host) == {"lists": Change("old", "current")}
+    assert drift_of(Package(name="x", ensure="latest"), host) == {"index": Change("old", "current")}
     assert drift_of(Package(name="x"), host) == {}
     apt.fetch()
     assert drift_of(Package(name="x", ensure="latest"), host) == {}
     host.files.put("/etc/apt/sources.list.d/more.sources")
-    assert drift_of(Package(name="x", ensure="latest"), host) == {"lists": Change("old", "current")}
+    assert drift_of(Package(name="x", ensure="latest"), host) == {"index": Change("old", "current")}
 
 
 def test_a_virtual_package_is_present_when_something_provides_it(host: FakeHost, apt: FakeApt) -> None:
@@ -218,7 +218,7 @@ def test_many_packages_cost_one_read_and_one_question(host: FakeHost, apt: FakeA
 
 def test_a_database_that_dpkg_is_writing_is_read_through_dpkg(host: FakeHost, apt: FakeApt) -> None:
     apt.put("curl", "7.88")
-    host.files.put("/var/lib/dpkg/status", "")
+    host.files.put("/var/lib/dpkg/status", "Package: dpkg\nStatus: install ok installed\nArchitecture: amd64\n")
     host.files.put("/var/lib/dpkg/updates/0001", "")
     assert state_of(Package(name="curl"), host)["version"] == "7.88"
     assert host.count("dpkg-query -W") == 1
@@ -227,8 +227,10 @@ def test_a_database_that_dpkg_is_writing_is_read_through_dpkg(host: FakeHost, ap
 def test_a_host_without_dpkg_and_another_root_are_unsupported(host: FakeHost) -> None:
     with pytest.raises(Unsupported, match="packages need apt and dpkg"):
         state_of(Package(name="curl"), host)
+    elsewhere = FakeHost("/mnt")
+    FakeApt(elsewhere)
     with pytest.raises(Unsupported, match="not in the root /mnt"):
-        state_of(Package(name="curl"), FakeHost("/mnt"))
+        state_of(Package(name="curl"), elsewhere)
 
 
 # What is applied
@@ -284,7 +286,7 @@ def test_latest_fails_when_it_cannot_be_told(host: FakeHost, apt: FakeApt) -> No
     apt.fetch(seconds_ago=2 * DAY)
     apt.reachable = False
     [said] = apply_wave(host, Package(name="a", ensure="latest"))
-    assert "lists are old" in said
+    assert "package index is old" in said
     assert "Connection refused" in said
 
 
@@ -336,16 +338,16 @@ def test_a_downgrade_is_refused_and_changes_nothing(host: FakeHost, apt: FakeApt
     apt.offer("a", "2", "1")
     apt.put("a", "2")
     [said] = apply_wave(host, Package(name="a", version="1"))
-    assert "downgrades are refused" in said
+    assert "`allow_downgrade: true` is needed" in said
     assert apt.status_of("a") == ("installed", "2")
 
 
-@pytest.mark.parametrize("wish", [{"ensure": "absent"}, {"version": "2"}])
-def test_what_an_admin_holds_is_not_changed(host: FakeHost, apt: FakeApt, wish: dict[str, str]) -> None:
+@pytest.mark.parametrize("wish", [Package(name="a", ensure="absent"), Package(name="a", version="2")])
+def test_what_an_admin_holds_is_not_changed(host: FakeHost, apt: FakeApt, wish: Package) -> None:
     apt.offer("a", "2", "1")
     apt.put("a", "1", wish="hold")
-    [said] = apply_wave(host, Package(name="a", **wish))
-    assert "apt-mark unhold a" in said
+    [said] = apply_wave(host, wish)
+    assert "`hold: false` here lets it go" in said
     assert apt.status_of("a") == ("installed", "1")
 
 
