@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
 from modules.api import Completed, Host, ResourceError, Unsupported
@@ -168,7 +168,7 @@ def _complaints(completed: Completed, names: Sequence[str]) -> Mapping[str, str]
     for failed in _FAILED.findall(printed):
         name = next((name for name in names if _is_of(failed, name)), names[0])
         said = "\n".join(_script_lines(printed))
-        complaints[name] = f"a script of {failed} failed, and rpm calls it installed all the same; see: {said}"
+        complaints[name] = f"it is installed, but a script of {failed} failed, and is not run again by itself: {said}"
     return complaints
 
 
@@ -177,10 +177,12 @@ def _is_of(failed: str, name: str) -> bool:
     return failed == plain or re.fullmatch(rf"{re.escape(plain)}-[^-]+-[^-]+", failed) is not None
 
 
-def _script_lines(printed: str) -> Iterator[str]:
-    lines = [line.strip() for line in printed.splitlines()]
-    about = [at for at, line in enumerate(lines) if "scriptlet" in line]
-    yield from (line for line in lines[max(about[0] - LAST_LINES, 0) : about[-1] + 1] if line)
+def _script_lines(printed: str) -> list[str]:
+    """What the first script that failed printed, up to the line that says so."""
+    lines = [line.strip() for line in printed.splitlines() if line.strip()]
+    end = next(at for at, line in enumerate(lines) if _FAILED.search(line))
+    begun = [at for at, line in enumerate(lines[:end]) if line.startswith("Running scriptlet")]
+    return lines[max(begun[-1] + 1 if begun else end, end + 1 - LAST_LINES) : end + 1]
 
 
 def _reason(completed: Completed) -> str:

@@ -13,6 +13,8 @@ _KINDS: Mapping[str, tuple[str, str]] = {  # in the order of the documentation
     "directory": ("modules.directory", "Directory"),
     "symlink": ("modules.symlink", "Symlink"),
     "package": ("modules.package", "Package"),
+    "apt_repository": ("modules.apt_repository", "AptRepository"),
+    "rpm_repository": ("modules.rpm_repository", "RpmRepository"),
     "unit": ("modules.unit", "Unit"),
     "container": ("modules.container", "Container"),
 }

@@ -115,7 +115,7 @@ class Application:
         started = time.monotonic()
         errors = apply_kind(self.host, [(step.node.resource, step.drift) for step in drifting])
         seconds = (time.monotonic() - started) / len(drifting)
-        self._tell_repairs()
+        self.tell_repairs()
         again = observe(self.host, [step.node.resource for step in drifting])
         verified = [compare(step.node, seen) for step, seen in zip(drifting, again, strict=True)]
         self._settle([verdict(*found, seconds) for found in zip(drifting, errors, verified, strict=True)], verified)
@@ -172,7 +172,7 @@ class Application:
                 message=outcome.message,
             )
 
-    def _tell_repairs(self) -> None:
+    def tell_repairs(self) -> None:
         """Tell what was mended of the host itself on the way."""
         while self.host.repairs:
             repair = self.host.repairs.pop(0)

@@ -22,7 +22,9 @@ class Deb:
     name: str
     version: str = "1.0"
     depends: str = ""
+    recommends: str = ""
     postinst: str = ""
+    control: Mapping[str, str] = field(default_factory=dict)  # more files of DEBIAN/, such as config and templates
     files: Mapping[str, str] = field(default_factory=dict)
     conffiles: Mapping[str, str] = field(default_factory=dict)
 
@@ -47,7 +49,7 @@ class Archive:
 
     def remove(self, name: str, version: str) -> None:
         """Remove one, and publish."""
-        (self.directory / f"{name}_{version}_all.deb").unlink()
+        self.path_of(name, version).unlink()
         self.publish()
 
     def publish(self) -> None:
@@ -70,17 +72,22 @@ class Archive:
         control = tree / "DEBIAN"
         control.mkdir(parents=True)
         depends = f"Depends: {package.depends}\n" if package.depends else ""
+        depends += f"Recommends: {package.recommends}\n" if package.recommends else ""
         described = f"Maintainer: Archive of tests <archive@example.invalid>\nDescription: tiny\n{depends}"
         (control / "control").write_text(
             f"Package: {package.name}\nVersion: {package.version}\nArchitecture: all\n{described}"
         )
         if package.conffiles:
             (control / "conffiles").write_text("".join(f"{path}\n" for path in package.conffiles))
-        if package.postinst:
-            (control / "postinst").write_text(f"#!/bin/sh\n{package.postinst}\n")
-            (control / "postinst").chmod(0o755)
-        name = f"{package.name}_{package.version.replace(':', '%3a')}_all.deb"
-        self._run("dpkg-deb", "--root-owner-group", "-b", str(tree), str(self.directory / name))
+        scripts = {"postinst": f"#!/bin/sh\n{package.postinst}\n"} if package.postinst else {}
+        for name, text in {**scripts, **package.control}.items():
+            (control / name).write_text(text)
+            (control / name).chmod(0o755 if text.startswith("#!") else 0o644)
+        self._run("dpkg-deb", "--root-owner-group", "-b", str(tree), str(self.path_of(package.name, package.version)))
+
+    def path_of(self, name: str, version: str) -> Path:
+        """The file of one package."""
+        return self.directory / f"{name}_{version.replace(':', '%3a')}_all.deb"
 
     def _gpg(self, *arguments: str) -> str:
         return self._run("gpg", "--batch", "--yes", "--passphrase", "", "--homedir", str(self._home), *arguments)
