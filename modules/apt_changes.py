@@ -55,7 +55,8 @@ class Apt(AptView):
     def refresh_index(self) -> None:
         """Fetch the package lists. Raises ResourceError, also when only one source failed."""
         argv = ("apt-get", "-q", "-o", "APT::Update::Error-Mode=any", "update")
-        _checked(self._host.run_detached(*argv, env=_ENVIRONMENT, timeout_seconds=_UPDATE_TIMEOUT_SECONDS))
+        completed = self._host.run_detached(*argv, env=_ENVIRONMENT, timeout_seconds=_UPDATE_TIMEOUT_SECONDS)
+        _checked(completed, noise=_NOISE[1:])  # why a signature is not believed is only a warning to apt
         # apt leaves no trace of an update that found nothing new; this stamp is where its own timers look.
         if self._host.files.lstat(STAMP.rpartition("/")[0]):
             self._host.run("touch", "--", STAMP)
@@ -151,7 +152,7 @@ def _forced(config_files: ConfigFiles) -> tuple[str, ...]:
     return tuple(word for option in options for word in ("-o", f"Dpkg::Options::={option}"))
 
 
-def _checked(completed: Completed) -> None:
+def _checked(completed: Completed, noise: tuple[str, ...] = _NOISE) -> None:
     """Raise why apt failed, if it did."""
     if not completed.status:
         return
@@ -159,7 +160,7 @@ def _checked(completed: Completed) -> None:
         raise lock_held(holder[3], holder[2], holder[1])
     if _interrupted(completed):
         raise ResourceError(f"dpkg was interrupted again after it was mended: {_reason(completed)}")
-    raise TransactionFailed(_reason(completed))
+    raise TransactionFailed(_reason(completed, noise))
 
 
 def _interrupted(completed: Completed) -> bool:
@@ -172,13 +173,13 @@ def _removed(simulated: Completed) -> Iterator[str]:
             yield line.split()[1]
 
 
-def _reason(completed: Completed) -> str:
+def _reason(completed: Completed, noise: tuple[str, ...] = _NOISE) -> str:
     """Why apt failed: unmet dependencies or what a script printed when there is such, then the last of its errors."""
     printed = completed.stdout.splitlines()
     start = next((at for at, line in enumerate(printed, 1) if "have unmet dependencies" in line), len(printed))
     unmet = [line.strip() for line in printed[start:] if line.startswith(" ")]
     said = [line for name in _FAILED.findall(completed.stderr) for line in _script_output(printed, name)]
-    errors = [line.strip() for line in completed.stderr.splitlines() if line.strip() and not line.startswith(_NOISE)]
+    errors = [line.strip() for line in completed.stderr.splitlines() if line.strip() and not line.startswith(noise)]
     lines = [*unmet[:LAST_LINES], *said[-LAST_LINES:], *errors[-LAST_LINES:]]
     lines = lines or [line for line in printed if line.strip()][-LAST_LINES:]
     return "\n".join(lines) or f"it ended with status {completed.status} and said nothing"

@@ -226,6 +226,7 @@ _IN_ORDER = {"archive": "available", "index": "current", "marked": "manual"}
 
 def refresh_index(host: Host) -> None:
     """Fetch the package index, because a repository changed. Raises ResourceError."""
-    from modules.package_choice import take
+    from modules.package_choice import from_an_image, take
 
-    take(host).refresh_index()
+    if not from_an_image(host):  # where nothing can be installed, nobody needs to know what could be
+        take(host).refresh_index()

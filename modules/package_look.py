@@ -18,15 +18,20 @@ def observe_packages(host: HostView, wishes: Sequence[Wish]) -> list[Observation
     known = {wish.name: database.find(wish.name) for wish in wishes}
     questions = [wish.name for wish in wishes if asks_archive(view, wish, known[wish.name])]
     latest = any(wish.ensure == "latest" for wish in wishes)
-    seen = _Look(
+    image = from_an_image(host)
+    look_at = _Look(
         view,
         database.providers([name for name, found in known.items() if found is None]),
         view.offers(questions) if questions else {},
-        frozenset() if all(map(is_removal, wishes)) else view.automatic(),
+        frozenset() if image or all(map(is_removal, wishes)) else view.automatic(),
         latest and view.index_age_seconds() > INDEX_MAX_AGE_SECONDS,
     )
-    observations = [seen.of(wish, known[wish.name], asked=wish.name in questions) for wish in wishes]
-    return _held_by_image(host, wishes, observations)
+    observations = [look_at.of(wish, known[wish.name], asked=wish.name in questions) for wish in wishes]
+    if image:
+        return [
+            Unsupported(image) if wish.drifts(seen) else seen for wish, seen in zip(wishes, observations, strict=True)
+        ]
+    return observations
 
 
 def asks_archive(view: PackagesView, wish: Wish, known: Known | None) -> bool:
@@ -36,15 +41,6 @@ def asks_archive(view: PackagesView, wish: Wish, known: Known | None) -> bool:
     if wish.ensure == "latest" or known is None or not known.is_there:
         return True
     return wish.version is not None and not accepted(wish.version, view.spellings(known.version))
-
-
-def _held_by_image(host: HostView, wishes: Sequence[Wish], seen: list[Observation]) -> list[Observation]:
-    """Say of what would have to change on a host made from an image that it cannot."""
-    drifting = [index for index, wish in enumerate(wishes) if wish.drifts(seen[index])]
-    if drifting and (reason := from_an_image(host)):
-        for index in drifting:
-            seen[index] = Unsupported(reason)
-    return seen
 
 
 @dataclass(frozen=True)

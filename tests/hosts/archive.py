@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
+from tests.hosts.machine import Machine
 from tests.hosts.network import Server, local_path
 
 
@@ -99,14 +100,28 @@ class Archive:
         ).stdout
 
 
+PORT = 8419
+
+
 @contextlib.contextmanager
-def served(directory: Path, *, pid: int | None = None, port: int = 0) -> Iterator[str]:
-    """Serve the files of a directory; the URL."""
+def only_archive(host: Machine, archive: Archive, asked: list[str] | None = None) -> Iterator[str]:
+    """Serve an archive to a host that knows no other, nor this one yet; the URL."""
+    host.write("/etc/apt/apt.conf.d/01direct", 'Acquire::http::Proxy::127.0.0.1 "DIRECT";\n')
+    host.shell("rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/* /var/lib/apt/lists/*")
+    with served(archive.directory, pid=host.leader, port=PORT, asked=asked) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def served(directory: Path, *, pid: int | None = None, port: int = 0, asked: list[str] | None = None) -> Iterator[str]:
+    """Serve the files of a directory; the URL. The paths that were asked for are added to `asked`."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            if asked is not None:
+                asked.append(self.path)
             path = directory / local_path(self.path).lstrip("/")
             data = path.read_bytes() if path.is_file() else None
             self.send_response(404 if data is None else 200)

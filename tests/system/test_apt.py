@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.hosts.archive import Archive, Deb, served
+from tests.hosts.archive import PORT, Archive, Deb, only_archive
 from tests.hosts.machine import Machine
 from tests.system.conftest import Fleet
 
-PORT = 8419
 ASKING = {
     "templates": "Template: asking/town\nType: string\nDefault: Nowhere\nDescription: Where?\n",
     "config": "#!/bin/sh\n. /usr/share/debconf/confmodule\ndb_input high asking/town || true\ndb_go || true\n",
@@ -104,9 +103,7 @@ def archive(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """An archive of its own for the host, which knows no other and has some of its packages already."""
     made = Archive(tmp_path_factory.mktemp("archive"))
     made.add(*PACKAGES)
-    machine.write("/etc/apt/apt.conf.d/01direct", 'Acquire::http::Proxy::127.0.0.1 "DIRECT";\n')
-    machine.shell("rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/* /var/lib/apt/lists/*")
-    with served(made.directory, pid=machine.leader, port=PORT):
+    with only_archive(machine, made):
         machine.write("/root/key.asc", made.key)
         line = f"deb [signed-by=/root/key.asc] http://127.0.0.1:{PORT}/ ./"
         machine.shell(f"chmod 755 /root; echo '{line}' > /etc/apt/sources.list.d/old.list; apt-get -qq update")
