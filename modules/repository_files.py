@@ -138,6 +138,7 @@ def sweep(host: Host, path: str, key: Key | None) -> None:
 def _make_parent(host: Host, path: str) -> None:
     directory = os.path.dirname(path)
     if host.files.lstat(directory) is None:
+        _make_parent(host, directory)
         host.files.make_directory(directory, mode=0o755, owner=(0, 0))
 
 

@@ -95,11 +95,12 @@ def in_order(host: HostView, lists: Sequence[Sequence[str]]) -> list[list[str]]:
     for part in _parts(lists):
         tables = ",".join("{" + ",".join(f'"{v}"' for v in one if _VERSION.fullmatch(v)) + "}" for one in part)
         program = (
-            f"for _, v in ipairs({{{tables}}}) do "
-            'table.sort(v, function(a, b) return rpm.vercmp(a, b) > 0 end) print(table.concat(v, " ")) end'
+            f"local lists = {{{tables}}} for i, v in ipairs(lists) do "
+            "table.sort(v, function(a, b) return rpm.vercmp(a, b) > 0 end) "
+            'lists[i] = table.concat(v, " ") end print(table.concat(lists, ";"))'
         )
         printed = host.probe("rpm", "--eval", f"%{{lua:{program}}}").stdout
-        result += [line.split() for line in printed.splitlines()[: len(part)]]
+        result += [line.split() for line in printed.split(";")]
     return result
 
 
