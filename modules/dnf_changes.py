@@ -18,6 +18,7 @@ from modules.package_backend import (
     check_removals,
     lock_held,
 )
+from modules.rpm import lock_holder
 
 _LOCKED = 200  # dnf's status when it is told not to wait by itself, which it would do without an end
 _REFRESH_TIMEOUT_SECONDS = 900
@@ -46,6 +47,9 @@ class Dnf(DnfView):
 
     def mend(self) -> None:
         """Finish an upgrade that was interrupted: the newest of what is there twice is installed again, the rest goes."""
+        if not self.database().doubled():
+            return
+        self._await_transaction(time.monotonic() + LOCK_TIMEOUT_SECONDS)  # a running one shows the same
         doubled = self.database().doubled()
         if not doubled:
             return
@@ -133,8 +137,9 @@ class Dnf(DnfView):
     def _run(self, timeout_seconds: float, verb: str, *arguments: str) -> Completed:
         """Run dnf once nobody else does; who does for too long is named in a ResourceError."""
         deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
+        argv = self.command(verb, *arguments)
         while True:
-            argv = self.command(verb, *arguments)
+            self._await_transaction(deadline)
             completed = self._host.run_detached(*argv, env={}, timeout_seconds=timeout_seconds)
             if completed.status != _LOCKED:
                 return completed
@@ -144,11 +149,19 @@ class Dnf(DnfView):
         holder = _HOLDER.search(completed.stdout + completed.stderr)
         if holder is None:
             raise ResourceError(f"another package manager is at work: {_reason(completed)}")
+        self._await_end(holder[1], holder[2], deadline)
+
+    def _await_transaction(self, deadline: float) -> None:
+        """Wait for whoever is changing rpm's database, with dnf or without."""
+        if (holder := lock_holder(self._host)) is not None:
+            self._await_end(*holder, deadline)
+
+    def _await_end(self, process: str, name: str, deadline: float) -> None:
+        left = max(deadline - time.monotonic(), 0)
         with suppress(ResourceError):  # it did not end in time
-            left = max(deadline - time.monotonic(), 0)
-            self._host.probe("tail", f"--pid={holder[1]}", "-f", "/dev/null", timeout_seconds=left)
+            self._host.probe("tail", f"--pid={process}", "-f", "/dev/null", timeout_seconds=left)
         if time.monotonic() >= deadline:
-            raise lock_held(holder[2], holder[1], "the rpm database")
+            raise lock_held(name, process, "the rpm database")
 
 
 def _specification(name: str) -> str:

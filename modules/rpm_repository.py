@@ -105,6 +105,8 @@ class RpmRepository(Resource, kind="rpm_repository", identity="name"):
             return
         lines = [f"{name}={value}" for name, value in self._section().items()]
         files_of.write(host, self._path, "\n".join([f"[{self.name}]", *lines]) + "\n", self._key)
+        if host.root != "/" and (key := self._key):  # dnf would look for it on the running system
+            host.run("rpm", f"--root={host.root}", "--import", f"{host.root}{key.path}")
 
     def undo(self, prior: State) -> Self | None:
         """Take away what was not there before."""
