@@ -95,8 +95,8 @@ def lock_holder(host: HostView) -> tuple[str, str] | None:
     if not inodes or host.files.lstat("/proc/locks") is None:
         return None
     for line in host.files.read("/proc/locks").decode().splitlines():
-        _, kind, _, access, process, place, *_ = line.split()  # proc_locks(5); `->` for one that waits
-        if kind != "->" and access == "WRITE" and int(place.rpartition(":")[2]) in inodes:
+        _, _, _, access, process, place, *_ = line.split()  # proc_locks(5); one that waits has a word more before
+        if access == "WRITE" and int(place.rpartition(":")[2]) in inodes:
             name = f"/proc/{process}/comm"
             return process, host.files.read(name).decode().strip() if host.files.lstat(name) else "somebody"
     return None
@@ -134,12 +134,11 @@ def _query(host: HostView, verb: str) -> tuple[str, ...]:
 
 
 def _held_by_dnf_4(host: HostView) -> Iterator[str]:
-    """Names in lines such as `hello-0:1.0-1.*`; those after `!` are excludes."""
+    """Names in lines such as `hello-0:1.0-1.*`; comments and excludes (after `!`) come to names that nothing has."""
     if host.files.lstat(_LOCKS) is None:
         return
     for line in host.files.read(_LOCKS).decode(errors="replace").splitlines():
-        if line.strip() and not line.startswith(("#", "!")):
-            yield line.strip().rsplit("-", 2)[0]
+        yield line.strip().rsplit("-", 2)[0]
 
 
 def _held_by_dnf_5(host: HostView) -> Iterator[str]:

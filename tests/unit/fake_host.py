@@ -168,6 +168,7 @@ class FakeHost:
         self.files = FakeFiles()
         self.accounts = FakeAccounts()
         self.programs: dict[str, Program] = {"touch": self._touch}
+        self.inputs: list[str] = []  # what was given to the standard input of commands
         self.history: list[str] = []  # every command that was run, for counting them
         self.environments: list[Mapping[str, str]] = []
         self.repairs: list[Repair] = []
@@ -184,6 +185,7 @@ class FakeHost:
         return completed
 
     def run(self, *argv: str, accept: Sequence[int] = (0,), timeout_seconds: float = 300, stdin: str = "") -> Completed:
+        self.inputs += [stdin] if stdin else []
         return self._execute(argv, accept)
 
     def run_detached(self, *argv: str, env: Mapping[str, str], timeout_seconds: float) -> Completed:
