@@ -224,7 +224,8 @@ class Application:
                 self.tell(Outcome(f"{HOST}:{name}", FAILED, message=str(error)))
 
     def deliver_rest(self) -> None:
-        """Deliver what removals owed, and forget what is owed to nobody."""
+        """Deliver what removals owed, tell what they mended, and forget what is owed to nobody."""
+        self.tell_repairs()
         self.deliver_to_host(self.refreshes.due_to_host())
         for step in self.plan.steps:
             self.deliver_to(step.node)

@@ -56,7 +56,6 @@ def _converge(application: Application, name: str, undo: Resource, reason: str) 
     if not drift:
         return Outcome(name, REMOVED, message="already gone")
     error = apply_kind(application.host, [(undo, drift)])[0]
-    application.tell_repairs()
     after = compare(Node(undo, Place("")), observe(application.host, [undo])[0])
     if error is not None or not after.in_sync:
         message = str(error or after.error or "it is still there after its removal")
