@@ -290,10 +290,7 @@ class Host(HostView, Protocol):
         """The repairs that nobody has told yet; who tells them takes them out."""
 
     def repair(self, what: str, *argv: str, env: Mapping[str, str], timeout_seconds: float) -> Completed:
-        """Repair the host itself by a command, as `run_detached` runs it; told as an event of its own.
-
-        `what` says what was wrong. Raises ResourceError when this pass has tried the same command already.
-        """
+        """Mend the host itself, detached, once a pass (or ResourceError), told as an event; `what` was wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)

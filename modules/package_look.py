@@ -16,7 +16,8 @@ def observe_packages(host: HostView, wishes: Sequence[Wish]) -> list[Observation
     view = look(host)
     database = view.database()
     known = {wish.name: database.find(wish.name) for wish in wishes}
-    questions = [wish.name for wish in wishes if asks_archive(view, wish, known[wish.name])]
+    asking = [asks_archive(view, wish, known[wish.name]) for wish in wishes]
+    questions = [wish.name for wish, asks in zip(wishes, asking, strict=True) if asks]
     latest = any(wish.ensure == "latest" for wish in wishes)
     image = from_an_image(host)
     look_at = _Look(
@@ -26,7 +27,7 @@ def observe_packages(host: HostView, wishes: Sequence[Wish]) -> list[Observation
         frozenset() if image or all(map(is_removal, wishes)) else view.automatic(),
         latest and view.index_age_seconds() > INDEX_MAX_AGE_SECONDS,
     )
-    observations = [look_at.of(wish, known[wish.name], asked=wish.name in questions) for wish in wishes]
+    observations = [look_at.of(wish, known[wish.name], asked=asks) for wish, asks in zip(wishes, asking, strict=True)]
     if image:
         return [
             Unsupported(image) if wish.drifts(seen) else seen for wish, seen in zip(wishes, observations, strict=True)
