@@ -16,7 +16,10 @@ from tests.hosts.git import GitRepository, http_server
 from tests.hosts.machine import Machine
 
 HERE = Path(__file__).resolve().parents[2]
-NEEDED = ("systemd-nspawn", "debootstrap", "nsenter", "skopeo", "docker-registry", "sshd", "apt-ftparchive", "gpg")
+NEEDED = (
+    *("systemd-nspawn", "debootstrap", "nsenter", "skopeo", "docker-registry", "sshd"),
+    *("apt-ftparchive", "gpg", "rpmbuild", "rpmsign", "createrepo_c"),
+)
 REPOSITORY_PORT = 8418
 
 
