@@ -43,7 +43,7 @@ class Dnf(DnfView):
 
     def refresh_index(self) -> None:
         """Fetch the index of every repository. Raises ResourceError, also when only one failed."""
-        _checked(self._run(_REFRESH_TIMEOUT_SECONDS, "makecache", "-q", "--refresh"))
+        _checked(self._run(_REFRESH_TIMEOUT_SECONDS, "makecache", "-q", *_OPTIONS, "--refresh"))
 
     def mend(self) -> None:
         """Finish an upgrade that was interrupted: the newest of what is there twice is installed again, the rest goes."""

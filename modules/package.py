@@ -53,8 +53,9 @@ class Package(Resource, kind="package", identity="name"):
     All packages that are ready go to the package manager in one transaction, which waits for its lock, keeps
     configuration files that were edited, and asks nothing. The package index is fetched first when it is older than a
     day or does not have what is asked for. Nothing that somebody installed by name is removed on the way: declare it
-    absent too, if that is meant. What is present is marked as wanted by name, so that nothing removes it as no longer
-    needed. A package that an admin holds is left alone unless `hold` is given.
+    absent too, if that is meant; what the agent itself needs is not removed at all. With apt, what is present is marked
+    as wanted by name, so that nothing removes it as no longer needed. A package that an admin holds is left alone
+    unless `hold` is given. Where packages come with an image (ostree, a read-only /usr) only their presence is told.
     """
 
     gathers = True

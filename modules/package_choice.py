@@ -37,7 +37,9 @@ def from_an_image(host: HostView) -> str:
         return ""
     if host.files.lstat("/run/ostree-booted") is not None:
         return f"this host is booted from an image (ostree): {advice}"
-    if host.files.lstat("/proc/1/mounts") is not None and _usr_is_read_only(host.files.read("/proc/1/mounts").decode()):
+    if host.files.lstat("/proc/self/mounts") is not None and _usr_is_read_only(
+        host.files.read("/proc/self/mounts").decode()
+    ):
         return f"/usr is mounted read-only: {advice}"
     return ""
 

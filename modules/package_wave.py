@@ -144,7 +144,7 @@ class _Wave:
         groups: defaultdict[tuple[bool, Options], list[str]] = defaultdict(list)
         for name, ask in self._asks.items():
             groups[name == OWN_PACKAGE, ask.options].append(name)
-        return [group for (own, _), group in sorted(groups.items(), key=lambda item: item[0][0]) if group or own]
+        return [groups[key] for key in sorted(groups, key=lambda key: key[0])]
 
     def _transact(self, names: Sequence[str]) -> None:
         asks = [self._asks[name] for name in names]

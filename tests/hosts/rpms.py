@@ -82,6 +82,8 @@ class Repository:
         for package in packages:
             self.build(package, signed=signed)
         self._run("createrepo_c", "-q", "--update", str(self.directory))
+        index = str(self.directory / "repodata/repomd.xml")
+        self._run("gpg", "--batch", "--yes", "--passphrase", "", "--armor", "--detach-sign", index)
 
     def build(self, package: Rpm, *, signed: bool = True) -> Path:
         """Build a package into the repository, not yet published."""

@@ -30,6 +30,7 @@ REPOSITORY = f"""\
     baseurl: ["http://127.0.0.1:{PORT}/"]
     key: repository.asc
     description: Tests
+    repo_gpgcheck: true
 """
 
 
@@ -52,8 +53,8 @@ def lock_and(name: str) -> str:
 
 CASES = (
     Case("repository", "", "rpm_repository:tests", "grep -v ^gpgkey /etc/yum.repos.d/tests.repo",
-         f"[tests]\nname=Tests\nbaseurl=http://127.0.0.1:{PORT}/\nenabled=1\ngpgcheck=1",
-         drift="sed -i s/gpgcheck=1/gpgcheck=0/ /etc/yum.repos.d/tests.repo"),
+         f"[tests]\nname=Tests\nbaseurl=http://127.0.0.1:{PORT}/\nenabled=1\ngpgcheck=1\nrepo_gpgcheck=1",
+         drift="sed -i s/^gpgcheck=1/gpgcheck=0/ /etc/yum.repos.d/tests.repo"),
     Case("present", "  - package: tiny", "package:tiny", "rpm -q tiny", "tiny-1.0-1.noarch", drift="rpm -e tiny"),
     Case("absent", "  - package: gone\n    ensure: absent", "package:gone", "rpm -q gone || true",
          "package gone is not installed", before="gone", drift="dnf -q -y install gone"),

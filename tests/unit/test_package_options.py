@@ -182,11 +182,11 @@ def test_a_file_is_installed_when_it_holds_what_git_says(host: FakeHost, apt: Fa
     [
         ("/run/ostree-booted", "", "booted from an image"),
         (
-            "/proc/1/mounts",
+            "/proc/self/mounts",
             "/dev/vda / ext4 rw 0 0\n/dev/vdb /usr erofs ro,relatime 0 0\n",
             "/usr is mounted read-only",
         ),
-        ("/proc/1/mounts", "/dev/vda / erofs ro 0 0\n", "/usr is mounted read-only"),
+        ("/proc/self/mounts", "/dev/vda / erofs ro 0 0\n", "/usr is mounted read-only"),
     ],
 )
 def test_packages_of_an_image_are_as_they_are(host: FakeHost, apt: FakeApt, path: str, content: str, said: str) -> None:
@@ -202,5 +202,5 @@ def test_packages_of_an_image_are_as_they_are(host: FakeHost, apt: FakeApt, path
 
 def test_a_writable_usr_is_no_image(host: FakeHost, apt: FakeApt) -> None:
     apt.offer("missing", "1")
-    host.files.put("/proc/1/mounts", "/dev/vda / ext4 ro 0 0\n/dev/vdb /usr ext4 rw 0 0\ntmpfs /srv tmpfs ro 0 0\n")
+    host.files.put("/proc/self/mounts", "/dev/vda / ext4 ro 0 0\n/dev/vdb /usr ext4 rw 0 0\ntmpfs /srv tmpfs ro 0 0\n")
     assert apply(host, Package(name="missing")) == [""]
