@@ -50,6 +50,8 @@ def _default(field: dataclasses.Field[object]) -> str:
         return "the identity"
     if field.default is None or field.default == ():
         return ""
+    if isinstance(field.default, tuple):
+        return f"`[{', '.join(field.default)}]`"
     shown = str(field.default).lower() if isinstance(field.default, bool) else field.default
     return f"`{shown}`"
 

@@ -91,6 +91,15 @@ class Completed:
 
 
 @dataclass(frozen=True)
+class Repair:
+    """Something wrong with the host itself that stood in the way, and what was run to mend it."""
+
+    what: str
+    command: str
+    status: int
+
+
+@dataclass(frozen=True)
 class Staged:
     """A complete file beside its target: owner, mode and bytes are final, only the name is not."""
 
@@ -334,6 +343,13 @@ class Host(HostView, Protocol):
 
         Any status is returned; the command is never killed, and ResourceError says so when it overruns.
         """
+
+    @property
+    def repairs(self) -> list[Repair]:
+        """The repairs that nobody has told yet; who tells them takes them out."""
+
+    def repair(self, what: str, *argv: str, env: Mapping[str, str], timeout_seconds: float) -> Completed:
+        """Mend the host itself, detached, once a pass (or ResourceError), told as an event; `what` was wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)

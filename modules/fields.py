@@ -212,7 +212,7 @@ def checksum_problems(content: Content | None, checksum: str | None) -> list[str
     if content is None:
         return ["checksum needs a source to check"] if checksum else []
     if content.url is not None and checksum is None:
-        return ["source is a URL, which can serve anything: checksum must say its sha256"]
+        return ["checksum is missing: the source is a URL, which can serve anything, so its sha256 must be in Git"]
     if content.url is None and checksum not in (None, content.digest):
         return [f"checksum is {checksum}, but that of the content is {content.digest}"]
     return []

@@ -19,11 +19,14 @@ _KINDS: Mapping[str, tuple[str, str]] = {  # in the order of the documentation
     "archive": ("modules.archive", "Archive"),
     "download": ("modules.download", "Download"),
     "package": ("modules.package", "Package"),
+    "apt_repository": ("modules.apt_repository", "AptRepository"),
+    "rpm_repository": ("modules.rpm_repository", "RpmRepository"),
     "unit": ("modules.unit", "Unit"),
     "container": ("modules.container", "Container"),
 }
 _HOST_REFRESHES: Mapping[str, tuple[str, str]] = {
     "daemon-reload": ("modules.unit", "daemon_reload"),
+    "package-index": ("modules.package", "refresh_index"),
 }
 KIND_NAMES = tuple(_KINDS)
 

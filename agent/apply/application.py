@@ -145,6 +145,7 @@ class Application:
         started = time.monotonic()
         errors = apply_kind(self.host, [(step.node.resource, step.drift) for step in drifting])
         seconds = (time.monotonic() - started) / len(drifting)
+        self.tell_repairs()
         again = observe(self.host, [step.node.resource for step in drifting])
         verified = [compare(step.node, seen) for step, seen in zip(drifting, again, strict=True)]
         self._settle(
@@ -205,6 +206,15 @@ class Application:
                 message=outcome.message,
             )
 
+    def tell_repairs(self) -> None:
+        """Tell what was mended of the host itself on the way."""
+        while self.host.repairs:
+            repair = self.host.repairs.pop(0)
+            result, came_to = (FAILED, f"failed with status {repair.status}") if repair.status else (CONVERGED, "ended")
+            outcome = Outcome(f"{HOST}:repair", result, message=f"{repair.what}: {repair.command} {came_to}")
+            self.write_down([], [outcome])
+            self.tell(outcome)
+
     # Refreshes
 
     def deliver_to(self, node: Node) -> None:
@@ -258,7 +268,8 @@ class Application:
         self.tell(outcome)
 
     def deliver_rest(self) -> None:
-        """Deliver what removals owed, and forget what is owed to nobody."""
+        """Deliver what removals owed, tell what they mended, and forget what is owed to nobody."""
+        self.tell_repairs()
         self.deliver_to_host(self.refreshes.due_to_host())
         for step in self.plan.steps:
             self.deliver_to(step.node)

@@ -196,7 +196,9 @@ def _kept(parsed: object, secrets: set[str], kind: FieldType, place: Place, labe
         return parsed
     if not kind.keeps_secrets:
         names = ", ".join(f"secret('{name}')" for name in sorted(secrets))
-        raise problem(place, f"{label} holds {names} and would show it; secrets go into `content`, `template` or `env`")
+        raise problem(
+            place, f"{label} holds {names} and would show it; secrets go into `content`, `template`, `env` or `debconf`"
+        )
     return dataclasses.replace(parsed, secret=True) if isinstance(parsed, Content) else parsed
 
 

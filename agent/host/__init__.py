@@ -15,7 +15,7 @@ from agent.host.backups import Backups
 from agent.host.files import LocalFiles, LocalFileView
 from agent.host.ledger import Ledger
 from agent.host.walk import Walk
-from modules.api import Completed, Content, Engine, EngineView, ResourceError
+from modules.api import Completed, Content, Engine, EngineView, Repair, ResourceError
 
 
 def no_blob(blob: str) -> bytes:
@@ -103,6 +103,8 @@ class LocalHost(LocalView):
         super().__init__(root, read_blob, engine_socket, ledger)
         self._state_dir = state_dir
         self._backups = Backups(os.path.join(state_dir, "backups") if state_dir else "")
+        self._repaired: set[tuple[str, ...]] = set()
+        self.repairs: list[Repair] = []  # those of this pass that nobody has told yet
         self.notices: list[str] = []
         self._files = LocalFiles(self._walk, self._ledger, self._backups, self.notices.append)
 
@@ -165,6 +167,15 @@ class LocalHost(LocalView):
         from agent.host import commands
 
         commands.run(commands.Command(argv, (0,), timeout_seconds))
+
+    def repair(self, what: str, *argv: str, env: Mapping[str, str], timeout_seconds: float) -> Completed:
+        """Repair the host itself by a command, once in the life of this object (a pass); see `repairs`."""
+        if argv in self._repaired:
+            raise ResourceError(f"{what}, and {' '.join(argv)} has not mended it in this pass; look at it by hand")
+        self._repaired.add(argv)
+        completed = self.run_detached(*argv, env=env, timeout_seconds=timeout_seconds)
+        self.repairs.append(Repair(what, " ".join(argv), completed.status))
+        return completed
 
     def run_detached(self, *argv: str, env: Mapping[str, str], timeout_seconds: float) -> Completed:
         """Run a command that must end even when the agent is stopped or upgraded meanwhile (a package transaction)."""

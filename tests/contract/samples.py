@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from modules.api import Resource
+from modules.apt_repository import AptRepository
 from modules.archive import Archive
 from modules.block import Block
 from modules.container import Container
@@ -16,6 +17,7 @@ from modules.ini import Ini
 from modules.line import Line
 from modules.package import Package
 from modules.purge import Purge
+from modules.rpm_repository import RpmRepository
 from modules.symlink import Symlink
 from modules.unit import Unit
 from tests.system.packed import packed
@@ -24,6 +26,8 @@ from tests.unit.fake_systemd import STATIC
 from tests.unit.world import World
 
 Change = Callable[[World], object]
+APT = "/etc/apt/sources.list.d"
+KEY = text("-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nx\n-----END PGP PUBLIC KEY BLOCK-----\n")
 
 
 def nothing(_world: World) -> None:
@@ -74,6 +78,13 @@ def units(*, active: bool = False) -> Change:
         world.systemd.unit("static.service", STATIC)
 
     return bring
+
+
+def repository(*types: str, **fields: object) -> AptRepository:
+    made = AptRepository(
+        name="shop", types=types, uris=("https://example.com/",), suites=("./",), signed_by={"asc": KEY}
+    )
+    return replace(made, **fields)  # type: ignore[arg-type]
 
 
 def container(**fields: object) -> Container:
@@ -158,6 +169,19 @@ SAMPLES: Mapping[str, tuple[Sample, ...]] = {
         Sample(Package(name="tree", ensure="absent"), packages(tree="1.0")),
         Sample(Package(name="tree", ensure="purged"), packages(tree="1.0")),
     ),
+    "apt_repository": (
+        Sample(repository("deb"), full("/etc/apt/sources.list.d/other.sources")),
+        Sample(repository("deb", signed_by=None, trusted=True), put(f"{APT}/shop.sources", "Types: deb-src\n")),
+        Sample(AptRepository(name="shop", ensure="absent"), put(f"{APT}/shop.sources", "Types: deb\n")),
+    ),
+    "rpm_repository": (
+        Sample(RpmRepository(name="shop", baseurl=("https://example.com/9",), key={"asc": KEY})),
+        Sample(
+            RpmRepository(name="shop", baseurl=("https://example.com/9",), gpgcheck=False),
+            put("/etc/yum.repos.d/shop.repo", "[shop]\nbaseurl = https://example.com/8\n"),
+        ),
+        Sample(RpmRepository(name="shop", ensure="absent"), put("/etc/yum.repos.d/shop.repo", "[shop]\n")),
+    ),
     "unit": (
         Sample(Unit(name="web.service", enabled=True, active=True), units()),
         Sample(Unit(name="web.service", enabled=False, active=False), units(active=True)),
@@ -201,6 +225,13 @@ UNMANAGED: Mapping[str, tuple[Unmanaged, ...]] = {
     "package": (
         Unmanaged(Package(name="tree"), lambda world: world.apt.put("tree", "1.0")),
         Unmanaged(Package(name="tree"), lambda world: world.apt.put("other", "1.0")),
+    ),
+    "apt_repository": (Unmanaged(repository("deb"), put(f"{APT}/other.sources", "Types: deb\n")),),
+    "rpm_repository": (
+        Unmanaged(
+            RpmRepository(name="shop", baseurl=("https://example.com/9",), gpgcheck=False),
+            put("/etc/yum.repos.d/other.repo", "[other]\n"),
+        ),
     ),
     "unit": (
         Unmanaged(Unit(name="web.service", enabled=True), lambda world: world.systemd.active.update({"web.service": "active"})),

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from agent.host.commands import reads_only
-from modules.api import NO_XATTRS, Completed, Content, Engine, ResourceError, Staged, Stat, Unsupported, Xattrs
+from modules.api import NO_XATTRS, Completed, Content, Engine, Repair, ResourceError, Staged, Stat, Unsupported, Xattrs
 
 Program = Callable[[Sequence[str]], Completed]
 _AGE_SECONDS = 3600  # how long ago the machine was made, until its clock is put to now
@@ -187,10 +187,12 @@ class FakeHost:
         self.files = FakeFiles()
         self.accounts = FakeAccounts()
         self.programs: dict[str, Program] = {"touch": self._touch}
+        self.inputs: list[str] = []  # what was given to the standard input of commands
         self.history: list[str] = []  # every command that was run, for counting them
         self.notices: list[str] = []
         self.environments: list[Mapping[str, str]] = []
         self.containers: Engine | None = None
+        self.repairs: list[Repair] = []
 
     @property
     def engine(self) -> Engine:
@@ -206,11 +208,19 @@ class FakeHost:
         return completed
 
     def run(self, *argv: str, accept: Sequence[int] = (0,), timeout_seconds: float = 300, stdin: str = "") -> Completed:
+        self.inputs += [stdin] if stdin else []
         return self._execute(argv, accept)
 
     def run_detached(self, *argv: str, env: Mapping[str, str], timeout_seconds: float) -> Completed:
         self.environments.append(env)
         return self._execute(argv, range(256))
+
+    def repair(self, what: str, *argv: str, env: Mapping[str, str], timeout_seconds: float) -> Completed:
+        if any(repair.command == " ".join(argv) for repair in self.repairs):
+            raise ResourceError(f"{what}, and it was mended already")
+        completed = self._execute(argv, range(256))
+        self.repairs.append(Repair(what, " ".join(argv), completed.status))
+        return completed
 
     def content(self, content: Content) -> bytes:
         assert content.data is not None
