@@ -38,7 +38,7 @@ def page(kind: type[Resource]) -> str:
 def _table(kind: type[Resource]) -> Iterator[str]:
     yield "| field | type | default | meaning |"
     yield "|---|---|---|---|"
-    for field in dataclasses.fields(kind):
+    for field in (field for field in dataclasses.fields(kind) if "type" in field.metadata):
         name = kind.kind if field.name == kind.identity_field else field.name
         shown = f"**`{name}`**" if field.name == kind.identity_field else f"`{name}`"
         cells = (shown, field.metadata["type"].name, _default(field), field.metadata["doc"])

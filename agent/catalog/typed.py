@@ -43,9 +43,10 @@ class Typed:
 
 
 def field_types(kind: type[Any]) -> Mapping[str, FieldType]:
-    """The type of each field of a kind of resource or check, by name."""
+    """The type of each field of a kind of resource or check that a document may give, by name."""
     if kind not in _TYPES:
-        _TYPES[kind] = {field.name: field.metadata["type"] for field in dataclasses.fields(kind)}
+        given = (field for field in dataclasses.fields(kind) if "type" in field.metadata)
+        _TYPES[kind] = {field.name: field.metadata["type"] for field in given}
     return _TYPES[kind]
 
 

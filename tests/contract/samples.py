@@ -6,12 +6,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from modules.api import Resource
+from modules.archive import Archive
+from modules.block import Block
 from modules.container import Container
 from modules.directory import Directory
+from modules.download import Download
 from modules.file import File
+from modules.ini import Ini
+from modules.line import Line
 from modules.package import Package
+from modules.purge import Purge
 from modules.symlink import Symlink
 from modules.unit import Unit
+from tests.system.packed import packed
 from tests.unit.convergence import text
 from tests.unit.fake_systemd import STATIC
 from tests.unit.world import World
@@ -42,6 +49,14 @@ class Unmanaged:
 
 def put(path: str, data: str = "old", kind: str = "file") -> Change:
     return lambda world: world.host.files.put(path, data, kind=kind)
+
+
+def full(*paths: str) -> Change:
+    def fill(world: World) -> None:
+        for path in paths:
+            world.host.files.put(path)
+
+    return fill
 
 
 def packages(**installed: str) -> Change:
@@ -97,6 +112,45 @@ SAMPLES: Mapping[str, tuple[Sample, ...]] = {
         Sample(Symlink(path="/srv/file", target="a", force=True), put("/srv/file")),
         Sample(Symlink(path="/srv/gone", ensure="absent"), put("/srv/gone", "b", "symlink")),
     ),
+    "purge": (
+        Sample(Purge(path="/srv", keep=("mine",)), put("/srv/theirs")),
+        Sample(Purge(path="/srv", exclude=("*.x",), force=True), full("/srv/sub", "/srv/kept.x")),
+    ),
+    "line": (
+        Sample(Line(path="/srv/conf", text="new", match="^old"), put("/srv/conf", "old\nrest\n")),
+        Sample(Line(path="/srv/conf", name="a", text="new"), put("/srv/conf", "rest")),
+        Sample(Line(path="/srv/new", text="new", create=True)),
+        Sample(Line(path="/srv/conf", text="old", ensure="absent"), put("/srv/conf", "old\n")),
+    ),
+    "block": (
+        Sample(Block(path="/srv/conf", text="a\nb"), put("/srv/conf", "rest\n")),
+        Sample(Block(path="/srv/conf", text="a", sensitive=True, insert_before="START"), put("/srv/conf", "rest\n")),
+    ),
+    "ini": (
+        Sample(Ini(path="/srv/conf", section="s", key="k", value="1"), put("/srv/conf", "[s]\nk=0\n")),
+        Sample(Ini(path="/srv/conf", key="k", value="1", separator="="), put("/srv/conf", "rest\n")),
+        Sample(Ini(path="/srv/conf", key="k", ensure="absent"), put("/srv/conf", "k=0\n")),
+    ),
+    "archive": (
+        Sample(Archive(path="/srv/app", source=text(packed("a", "sub/b")))),
+        Sample(Archive(path="/srv/app", source=text(packed("a")), force=True), put("/srv/app")),
+    ),
+    "download": (
+        Sample(
+            Download(
+                path="/srv/new",
+                url=replace(text("new"), url="https://example.com/x"),
+                checksum=text("new").digest,
+                mode="0600",
+            )
+        ),
+        Sample(
+            Download(
+                path="/srv/old", url=replace(text("new"), url="https://example.com/x"), checksum=text("new").digest
+            ),
+            put("/srv/old"),
+        ),
+    ),
     "package": (
         Sample(Package(name="tree"), packages()),
         Sample(Package(name="tree", version="1.*"), packages()),
@@ -132,6 +186,17 @@ UNMANAGED: Mapping[str, tuple[Unmanaged, ...]] = {
     "symlink": (
         Unmanaged(Symlink(path="/srv/a", target="b"), lambda world: world.host.files.set_owner("/srv/a", 5, 6)),
         Unmanaged(Symlink(path="/srv/a", target="b"), lambda world: world.host.files.put("/srv/b")),
+    ),
+    "purge": (Unmanaged(Purge(path="/srv", keep=("a", "b")), put("/srv/b")),),
+    "line": (Unmanaged(Line(path="/srv/a", text="x", create=True), put("/srv/a", "x\nand more\n")),),
+    "block": (Unmanaged(Block(path="/srv/a", text="", create=True), put("/srv/a", "x\n")),),
+    "ini": (Unmanaged(Ini(path="/srv/a", key="k", value="1", create=True), put("/srv/a", "# more\nk = 1\nl = 2\n")),),
+    "archive": (Unmanaged(Archive(path="/srv/app", source=text(packed("a"))), put("/srv/app/theirs")),),
+    "download": (
+        Unmanaged(
+            Download(path="/srv/a", url=replace(text("x"), url="https://example.com/x"), checksum=text("x").digest),
+            lambda world: world.host.files.set_mode("/srv/a", 0o600),
+        ),
     ),
     "package": (
         Unmanaged(Package(name="tree"), lambda world: world.apt.put("tree", "1.0")),
