@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.catalog import Catalog
-from modules.api import ResourceError, Watcher
-from modules.checks import Check, Health, Seen
+from modules.api import Watcher
+from modules.checks import Check, Health, Seen, built_in
 
 POLL_SECONDS = 0.5
 _ORDER = tuple(Health)  # the best first
@@ -40,7 +41,8 @@ class Verdict:
 
 def look(checks: Sequence[Check], host: Watcher) -> list[Verdict]:
     """Ask every check once."""
-    return [_verdict(check, _ask(check, host)) for check in checks]
+    seen = _ask(checks, host)
+    return [_verdict(check, seen[check.id]) for check in checks]
 
 
 def settle(
@@ -58,7 +60,7 @@ def settle(
     deadline = time.monotonic() + timing.timeout
     steady_since, marks = time.monotonic(), dict[str, str]()
     while True:
-        seen = {check.id: _ask(check, host) for check in checks}
+        seen = _ask(checks, host)
         now, new_marks = time.monotonic(), {name: found.mark for name, found in seen.items()}
         if marks != new_marks or any(seen[name].health is not Health.HEALTHY for name in awaited):
             steady_since, marks = now, new_marks
@@ -82,21 +84,37 @@ def regressions(verdicts: Sequence[Verdict]) -> list[Verdict]:
 
 def checks_of(catalog: Catalog) -> tuple[Check, ...]:
     """The checks that the repository declares, and those that resources bring by themselves, each once."""
-    from modules.checks import built_in
+    return tuple({check.id: check for check in (*(check for check, _ in _brought(catalog)), *catalog.checks)}.values())
 
-    own = (check for node in catalog.nodes for check in built_in(node.resource))
-    return tuple({check.id: check for check in (*own, *catalog.checks)}.values())
+
+def at_rest(catalog: Catalog, in_sync: Collection[str], host: Watcher) -> list[Verdict]:
+    """What checks see where nothing was changed: what a resource brings is well when the resource is in sync."""
+    declared = {check.id for check in catalog.checks}
+    brought = [(check, name) for check, name in _brought(catalog) if check.id not in declared]
+    seen = [
+        Verdict(check.id, *((Health.HEALTHY, "") if name in in_sync else (Health.DEGRADED, f"{name} is not in sync")))
+        for check, name in brought
+    ]
+    return [*seen, *look(catalog.checks, host)]
+
+
+def _brought(catalog: Catalog) -> Iterator[tuple[Check, str]]:
+    return ((check, node.id) for node in catalog.nodes for check in built_in(node.resource))
 
 
 def _all_well(seen: Mapping[str, Seen], awaited: set[str]) -> bool:
     return all(seen[name].health is Health.HEALTHY for name in awaited)
 
 
-def _ask(check: Check, host: Watcher) -> Seen:
-    try:
-        return check.ask(host)
-    except ResourceError as error:
-        return Seen(Health.UNKNOWN, str(error))
+def _ask(checks: Sequence[Check], host: Watcher) -> dict[str, Seen]:
+    """Ask each kind of check at once; what was seen, by the id of the check."""
+    by_kind: defaultdict[type[Check], list[Check]] = defaultdict(list)
+    for check in checks:
+        by_kind[type(check)].append(check)
+    found: dict[str, Seen] = {}
+    for kind, some in by_kind.items():
+        found |= zip((check.id for check in some), kind.ask_all(host, some), strict=True)
+    return found
 
 
 def _verdict(check: Check, seen: Seen, before: Verdict | None = None) -> Verdict:

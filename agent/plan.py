@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agent.catalog import Catalog, Node
+from agent.catalog import CONFIRM, CREATE_ONLY, RELEASE, Catalog, Node, Policy
 from agent.catalog.codec import decode, encode
 from agent.store import Entry, Owed
 from modules.api import Change, Drift, HostView, Observation, Resource, ResourceError, State, Unsupported
 
+GONE = ("absent", "purged", None)  # what is not there, as `ensure` says it
 REVISION = "revision"  # Git asks for something else than when it was last applied
 DRIFT = "drift"  # Git asks for the same; the host changed
 
@@ -40,6 +41,8 @@ class Removal:
     entry: Entry
     undo: Resource | None  # what to converge to; None when it is only forgotten
     reason: str  # why it is removed, or why it is left
+    confirm: bool = False  # Git said that a person decides about it
+    heir: str = ""  # the resource that has taken it over: it inherits what was there before us
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,15 @@ def compare(node: Node, seen: Observation) -> Step:
     """One step: the observed against the desired."""
     if isinstance(seen, ResourceError):
         return Step(node, {}, {}, seen)
-    return Step(node, seen, drift_between(node.resource.desired(seen), seen))
+    drift = drift_between(node.resource.desired(seen), seen)
+    return Step(node, seen, _heeded(drift, node.policy) if drift and node.policy != Policy() else drift)
+
+
+def _heeded(drift: Drift, policy: Policy) -> Drift:
+    """The drift that Git wants to hear of: not of properties that it ignores, nor of what it only wants created."""
+    if policy.drift == CREATE_ONLY and ("ensure" not in drift or drift["ensure"].before not in GONE):
+        return {}
+    return {name: change for name, change in drift.items() if name not in policy.ignore}
 
 
 def drift_between(desired: State, observed: State) -> Drift:
@@ -124,7 +135,7 @@ def encoded(resource: Resource) -> str:
 
 def _removals(catalog: Catalog, inventory: Mapping[str, Entry], host: HostView) -> tuple[Removal, ...]:
     wanted = {node.id for node in catalog.nodes}
-    kept = {key for node in catalog.nodes for key in node.resource.provides() if not key.startswith("in:")}
+    kept = {key: node.id for node in catalog.nodes for key in node.resource.provides() if not key.startswith("in:")}
     leaving = sorted((e for e in inventory.values() if e.id not in wanted), key=lambda e: e.position, reverse=True)
     rebuilt = [rebuild(entry) for entry in leaving]
     seen = observe(host, [old for old in rebuilt if old is not None])
@@ -143,25 +154,36 @@ def rebuild(entry: Entry) -> Resource | None:
         return None  # written by another version; it can be released, not undone
 
 
-def _removal(entry: Entry, old: Resource | None, seen: Observation, kept: set[str]) -> Removal:
-    if old is None:
-        return Removal(entry, None, "left as it is: this version of the agent does not know its fields")
-    undo = old.undo(entry.prior)
-    if kept.intersection(old.provides()):
-        return Removal(entry, None, "another resource has taken it over")
-    if undo is None:
-        return Removal(entry, None, "left as it is: it was there before, or cannot be undone")
-    if isinstance(seen, ResourceError):
+def _removal(entry: Entry, old: Resource | None, seen: Observation, kept: Mapping[str, str]) -> Removal:
+    undo = old.undo(entry.prior) if old is not None else None
+    heir = next((kept[key] for key in old.provides() if key in kept), "") if old is not None else ""
+    if heir:
+        return Removal(entry, None, f"{heir} has taken it over", heir=heir)
+    if isinstance(seen, ResourceError) and undo is not None and entry.prune != RELEASE:
         gone = isinstance(seen, Unsupported)  # there is nothing left here to remove it with
         return Removal(
             entry, None if gone else undo, f"{'left as it is' if gone else 'left Git, not seen now'}: {seen}"
         )
-    changed = _changed_since(entry, old, seen)
-    if changed and drift_between(undo.desired(seen), seen):
-        return Removal(entry, None, f"left as it is: {', '.join(changed)} was changed since by somebody else")
+    left = _why_left(entry, old, undo, {} if isinstance(seen, ResourceError) else seen)
+    if left:
+        return Removal(entry, None, f"left as it is: {left}")
     restored = entry.prior.get("ensure") == "present"
     how = "put back to what it was before" if restored else f"made by us in {entry.revision[:7]}, unchanged since"
-    return Removal(entry, undo, f"left Git; {how}")
+    return Removal(entry, undo, f"left Git; {how}", confirm=entry.prune == CONFIRM)
+
+
+def _why_left(entry: Entry, old: Resource | None, undo: Resource | None, seen: State) -> str:
+    """Why something that left Git stays; empty when it is to go."""
+    if old is None:
+        return "this version of the agent does not know its fields"
+    if entry.prune == RELEASE:
+        return "it is released when it leaves Git (`prune: delete` would remove it)"
+    if undo is None:
+        return "it was there before, or cannot be undone"
+    changed = _changed_since(entry, old, seen)
+    if changed and drift_between(undo.desired(seen), seen):
+        return f"{', '.join(changed)} was changed since by somebody else"
+    return ""
 
 
 def _changed_since(entry: Entry, old: Resource, seen: State) -> list[str]:

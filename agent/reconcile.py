@@ -1,95 +1,59 @@
-"""The main path: the newest good revision, what it says about this host, how the host differs, and closing that."""
+"""The main path: how the host differs from what is desired, closing that, and seeing that what runs still does its work."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import cached_property
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from agent import health, orders, track
 from agent.apply import Author, Conduct, Outcome, apply_plan
-from agent.catalog.cache import Cache, Compiled, load, save
-from agent.catalog.codec import SECRET, secret_contents
-from agent.errors import FetchFailed, RevisionError
-from agent.facts import Facts
+from agent.apply.outcome import CHANGED, FAILED, SETTLED
+from agent.desired import Desired, desired_at, rolled_back
+from agent.errors import RevisionRejected
 from agent.plan import Known, Plan, make_plan
-from agent.secrets import Open
-from agent.source import Revision, Source, Tree, WorkingTree
+from agent.source import Source
 from agent.store import Store
-from modules.api import Host, HostView, ResourceError
+from modules.api import Host, HostView, Watcher
 
-Revised = Revision | WorkingTree  # what a catalog can be made from
+NEVER, ON_HEALTH, ON_FAILURE = "never", "health", "failure"
 
 
-class Compiler(Protocol):
-    """Compiles what a tree says about this host. Raises ManifestInvalid."""
-
-    def __call__(self, tree: Tree, *, cached: bool = True) -> Compiled:
-        """Return the catalog, compiled anew unless a cached one will do."""
+class WatchedHost(Host, Watcher, Protocol):
+    """A host that can be changed, and whose services can be asked how they do."""
 
 
 @dataclass(frozen=True)
-class Desired:
-    """What is to be held: a revision and its catalog, and why a newer revision is not."""
+class Care:
+    """How changes are watched: what counts as well, for how long, and what brings back the last good revision."""
 
-    compiled: Compiled
-    revision: Revised
-    compiler: Compiler
-    rejection: RevisionError | None = None
-    attempted: str = ""  # the revision that was rejected, when it is known
-
-    def read(self, handle: str) -> bytes:
-        """The bytes behind a content's `blob`. What a secret went into is kept nowhere, so it is compiled again."""
-        if not handle.startswith(SECRET):
-            return self.revision.blob(handle)
-        for content in secret_contents(self._fresh.catalog):
-            if SECRET + content.digest == handle and content.data is not None:
-                return content.data
-        raise ResourceError("its secrets cannot be opened any more, or are others by now; the next pass looks again")
-
-    def redact(self, text: str) -> str:
-        """A text without the secrets that were opened for this pass."""
-        vault = self.compiled.vault or (self._fresh.vault if "_fresh" in self.__dict__ else None)
-        return vault.redact(text) if vault else text
-
-    @cached_property
-    def _fresh(self) -> Compiled:
-        return self.compiled if self.compiled.vault else self.compiler(self.revision, cached=False)
+    timing: health.Timing = field(default_factory=lambda: health.Timing(0.0, 0.0))
+    soak_seconds: int = 0
+    rollback: str = NEVER  # or health: a check regressed; or failure: a resource failed, too
 
 
-def compile_tree(tree: Tree, host: str, cache: Cache, opener: Open) -> Compiled:
-    """Compile for a host, or take what was compiled before. Raises ManifestInvalid."""
-    known = load(cache.path, tree, host) if cache.path else None
-    if known is not None:
-        return known
-    from agent.catalog.compile import compile_catalog  # needs Jinja and YAML, which an idle pass does not
-    from agent.manifest import read_manifest
+@dataclass(frozen=True)
+class Means:
+    """How a plan is applied, and how what it changed is watched."""
 
-    facts = Facts()
-    manifest = read_manifest(tree, host, facts, opener)
-    catalog = compile_catalog(manifest)
-    return save(cache, catalog, manifest.inputs, facts.asked, manifest.vault)
+    conduct: Conduct
+    care: Care
 
 
-def newest_desired(source: Source, in_force: str, compiler: Compiler) -> Desired:
-    """Fetch and compile the newest revision; hold the one in force when it is no good. Raises RevisionError when none is."""
-    attempted = ""
-    try:
-        revision = source.fetch(in_force or None)
-        attempted = revision.commit
-        return Desired(compiler(revision), revision, compiler)
-    except RevisionError as rejection:
-        if not in_force:
-            raise
-        held = desired_in_force(source, in_force, compiler)
-        return replace(held, rejection=rejection, attempted=attempted or getattr(rejection, "commit", ""))
+@dataclass(frozen=True)
+class Result:
+    """What a pass came to: which revision is held now, each resource, and each check."""
 
+    desired: Desired
+    outcomes: Sequence[Outcome]
+    health: Sequence[health.Verdict] = ()
+    one_way: Sequence[str] = ()  # what was changed by a revision that was rolled back and cannot be undone
 
-def desired_in_force(source: Source, in_force: str, compiler: Compiler) -> Desired:
-    """Compile the revision in force, without asking the remote. Raises RevisionError."""
-    if not in_force:
-        raise FetchFailed("no revision was ever fetched", "wait for the remote, or see `agentctl status`")
-    revision = source.revision(in_force)
-    return Desired(compiler(revision), revision, compiler)
+    @property
+    def changed(self) -> bool:
+        """Tell whether anything was changed."""
+        return any(outcome.result in CHANGED for outcome in self.outcomes)
 
 
 def plan_desired(desired: Desired, host: HostView, store: Store) -> Plan:
@@ -98,18 +62,93 @@ def plan_desired(desired: Desired, host: HostView, store: Store) -> Plan:
     return make_plan(desired.compiled.catalog, host, Known(store.inventory, store.owed(), settled))
 
 
-def reconcile(desired: Desired, host: Host, store: Store, conduct: Conduct) -> list[Outcome]:
-    """Hold the host to what is desired; one outcome for each resource."""
+def reconcile(desired: Desired, host: WatchedHost, store: Store, conduct: Conduct, care: Care) -> Result:
+    """Hold the host to what is desired, and see that what did its work before still does."""
     plan = plan_desired(desired, host, store)
-    if desired.revision.commit:  # a working tree is no revision: the one in force stays
+    checks = health.checks_of(desired.compiled.catalog)
+    changing = plan.pending and not conduct.held_back
+    before = {verdict.id: verdict for verdict in health.look(checks, host)} if changing else {}
+    known = track.checked(store)
+    before = {name: verdict for name, verdict in before.items() if name in known or verdict.well}
+    if desired.revision.commit and not conduct.held_back:  # a working tree is no revision: the one in force stays
         store.remember(in_force=desired.revision.commit)
     author = Author(desired.revision.commit, desired.revision.author, desired.revision.summary)
     outcomes = apply_plan(plan, host, store, author, conduct)
-    if settled(outcomes):
+    if all(outcome.result in SETTLED for outcome in outcomes):
         store.remember(settled=desired.compiled.digest)
-    return outcomes
+    result = Result(desired, outcomes)
+    if result.changed:
+        return replace(result, health=health.settle(checks, host, before, care.timing, conduct.stopped))
+    if track.soaking(store) is not None:
+        return replace(result, health=health.look(checks, host))
+    in_sync = {outcome.id for outcome in outcomes if outcome.result in SETTLED}
+    return replace(result, health=health.at_rest(desired.compiled.catalog, in_sync, host))
 
 
-def settled(outcomes: list[Outcome]) -> bool:
-    """Tell whether the inventory is now exactly the catalog."""
-    return all(outcome.result in ("in_sync", "converged", "removed", "released") for outcome in outcomes)
+def hold(desired: Desired, host: WatchedHost, source: Source, store: Store, means: Means) -> Result:
+    """Reconcile; where what is new proves bad and the settings ask for it, bring back the last good revision."""
+    conduct, care = means.conduct, means.care
+    failing = frozenset(store.recall("failing").split())
+    result = reconcile(desired, host, store, conduct, care)
+    if conduct.held_back or not desired.revision.commit:
+        return result
+    reason = _judge(result, store, care, failing)
+    back = track.good(store)
+    if reason and care.rollback != NEVER and back and orders.given(store, orders.PIN) is None:
+        good = desired_at(source, back, desired.compiler)
+        kept = _reject(result, reason, store)
+        again = reconcile(good, host, store, conduct, care)
+        return replace(again, desired=kept.instead(good), one_way=kept.one_way)
+    return result
+
+
+def _judge(result: Result, store: Store, care: Care, failing: frozenset[str]) -> str:
+    """Keep the track record of the revision; why it is to be rolled back, or nothing."""
+    desired, now = result.desired, time.time()
+    plan, commit = desired.compiled.plan, desired.revision.commit
+    failed = [outcome.id for outcome in result.outcomes if outcome.result == FAILED]
+    store.remember(failing=" ".join(sorted(failed)))
+    soak = track.soaking(store)
+    if soak is None or soak.plan != plan:
+        counted = tuple(verdict.id for verdict in result.health if verdict.required and _counts(verdict, store))
+        fresh = result.changed and commit != track.good(store)
+        soak = track.Soak(plan, commit, int(now) + (care.soak_seconds if fresh else 0), counted)
+        if fresh:
+            track.begin_soak(store, soak)
+    ill = [verdict for verdict in result.health if not verdict.well and verdict.id in soak.counted]
+    new = [name for name in failed if name not in failing]
+    if ill and soak.until >= int(now):
+        return "; ".join(f"{verdict.id} is {verdict.health.value}: {verdict.message}" for verdict in ill)
+    if new and care.rollback == ON_FAILURE and commit != track.good(store):
+        return f"{', '.join(new)} failed"
+    if not ill and not failed and now >= soak.until:
+        track.proved(store, commit, [verdict.id for verdict in result.health])
+    return ""
+
+
+def _counts(verdict: health.Verdict, store: Store) -> bool:
+    """Tell whether a check counts against a revision: it was well before, or is new with it."""
+    return verdict.well or verdict.regressed or verdict.id not in track.checked(store)
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A revision that proved bad, and what it changed that cannot be undone."""
+
+    rejection: RevisionRejected
+    one_way: Sequence[str]
+
+    def instead(self, good: Desired) -> Desired:
+        """The good revision, held in the place of this one."""
+        return replace(good, rejection=self.rejection, attempted=self.rejection.commit)
+
+
+def _reject(bad: Result, reason: str, store: Store) -> Rejected:
+    """Remember what proved bad, so that it is not applied again by itself."""
+    desired = bad.desired
+    rejected = track.Rejection(desired.compiled.plan, desired.revision.commit, reason, int(time.time()))
+    track.reject(store, rejected)
+    store.remember(soak="")
+    one_way = {node.id for node in desired.compiled.catalog.nodes if node.resource.one_way}
+    kept = sorted(outcome.id for outcome in bad.outcomes if outcome.result in CHANGED and outcome.id in one_way)
+    return Rejected(rolled_back(rejected), kept)

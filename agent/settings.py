@@ -52,10 +52,36 @@ def _interval(value: object) -> int:
     return seconds
 
 
+def _wait(value: object) -> int:
+    seconds = _duration(value)
+    if seconds > 3600:
+        raise ValueError("must be from 0s to 1h")
+    return seconds
+
+
 def _count(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1_000_000:
-        raise ValueError(f"must be a whole number from 1 to 1000000, not {value!r}")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 100_000:
+        raise ValueError(f"must be a whole number from 0 to 100000, not {value!r}")
     return value
+
+
+def _positive(value: object) -> int:
+    if _count(value) == 0:
+        raise ValueError("must be a whole number from 1 to 100000, not 0")
+    return _count(value)
+
+
+def _one_of(*words: str) -> Callable[[object], str]:
+    def read(value: object) -> str:
+        if value not in words or not isinstance(value, str):
+            raise ValueError(f"must be one of {', '.join(words)}, not {value!r}")
+        return value
+
+    return read
+
+
+_rollback = _one_of("never", "health", "failure")
+_drift = _one_of("enforce", "report")
 
 
 def _flag(value: object) -> bool:
@@ -76,9 +102,13 @@ _TYPES = {
     _branch: "name",
     _path: "absolute path",
     _interval: "duration",
-    _count: "whole number",
     _flag: "true or false",
     _host: "host name",
+    _wait: "duration",
+    _count: "whole number",
+    _positive: "whole number",
+    _rollback: "`never`, `health` or `failure`",
+    _drift: "`enforce` or `report`",
 }
 
 
@@ -110,8 +140,32 @@ class Settings:
     poll_interval: int = setting(_interval, 60, "How often to ask the remote.")
     drift_interval: int = setting(_interval, 300, "How often to look at the whole host and repair it.")
     pass_deadline: int = setting(_interval, 1800, "How long one pass may take before it is ended.")
+    drift: str = setting(
+        _drift,
+        "enforce",
+        "What is done where the host drifts and Git says nothing of it: put it back, or only report it.",
+    )
+    contested_after: int = setting(
+        _count,
+        5,
+        "How many repairs of one property within `contested_window` make it contested: reported, not repaired.",
+    )
+    contested_window: int = setting(_interval, 3600, "See `contested_after`.")
+    prune_count: int = setting(
+        _count, 5, "So many removals at once need no approval, nor do so few as `prune_percent`."
+    )
+    prune_percent: int = setting(_count, 50, "A removal of more than this share of what is owned needs approval.")
+    rollback: str = setting(
+        _rollback,
+        "never",
+        "What brings back the last good revision: nothing, a check that regressed, or a resource that newly failed, too.",
+    )
+    health_settle: int = setting(_wait, 2, "How long checks must stay well after a change.")
+    health_timeout: int = setting(_wait, 60, "How long checks may take to become well after a change.")
+    health_soak: int = setting(_wait, 300, "How long a revision has to stay healthy until it counts as good.")
+    health_interval: int = setting(_interval, 30, "How often checks are asked until then.")
     verify_content_every: int = setting(
-        _count, 12, "In how many passes the content of each file is read once though its status shows no change."
+        _positive, 12, "In how many passes the content of each file is read once though its status shows no change."
     )
     container_engine: str = setting(_path, "", "The socket of the container engine; the usual ones when not set.")
     secret_identity: str = setting(

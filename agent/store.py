@@ -12,6 +12,7 @@ import json
 import os
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -39,7 +40,15 @@ CREATE TABLE changes (
   place TEXT NOT NULL, drift TEXT NOT NULL, message TEXT NOT NULL);
 CREATE INDEX changes_by_id ON changes (id, number);
 """
-MIGRATIONS = (_FIRST,)  # each takes a database from the version that is its index to the next; none is ever changed
+_PRUNE_AND_DIFFS = """
+ALTER TABLE inventory ADD COLUMN prune TEXT NOT NULL DEFAULT 'delete';
+ALTER TABLE changes ADD COLUMN diff TEXT NOT NULL DEFAULT '';
+CREATE INDEX changes_by_time ON changes (at);
+"""
+MIGRATIONS = (
+    _FIRST,
+    _PRUNE_AND_DIFFS,
+)  # each takes a database from the version that is its index to the next; none is ever changed
 _UNREADABLE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -55,6 +64,7 @@ class Entry:
     position: int  # in the catalog that brought it, for removal in reverse
     revision: str
     since: int  # seconds since the epoch
+    prune: str = "delete"  # what Git said is to be done when it leaves: delete, release, confirm
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,7 @@ class Changed:
     place: str
     drift: Mapping[str, Any]
     message: str
+    diff: str = ""  # of text that it changed, unified
 
 
 @dataclass(frozen=True)
@@ -188,7 +199,7 @@ class Store:
     def inventory(self) -> dict[str, Entry]:
         """Everything we own, by id."""
         rows = self._db.execute(
-            "SELECT id, resource, prior, left_state, pending, position, revision, since FROM inventory"
+            "SELECT id, resource, prior, left_state, pending, position, revision, since, prune FROM inventory"
         )
         return {row[0]: _entry(row) for row in rows}
 
@@ -210,19 +221,19 @@ class Store:
             self._put(entries)
             now = int(time.time())
             rows = [
-                (now, c.id, c.result, c.cause, c.revision, c.author, c.summary, c.place, json.dumps(c.drift), c.message)
+                (now, c.id, c.result, c.cause, c.revision, c.author, c.summary, c.place, json.dumps(c.drift), c.message, c.diff)
                 for c in changes
-            ]
-            columns = "at, id, result, cause, revision, author, summary, place, drift, message"
-            self._db.executemany(f"INSERT INTO changes ({columns}) VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
+            ]  # fmt: skip
+            columns = "at, id, result, cause, revision, author, summary, place, drift, message, diff"
+            self._db.executemany(f"INSERT INTO changes ({columns}) VALUES (?,?,?,?,?,?,?,?,?,?,?)", rows)
             self._db.executemany("DELETE FROM inventory WHERE id = ?", [(name,) for name in forgotten])
 
     def _put(self, entries: Iterable[Entry]) -> None:
         rows = [
-            (e.id, e.resource, json.dumps(dict(e.prior)), json.dumps(dict(e.left)), e.pending, e.position, e.revision, e.since)
+            (e.id, e.resource, json.dumps(dict(e.prior)), json.dumps(dict(e.left)), e.pending, e.position, e.revision, e.since, e.prune)
             for e in entries
         ]  # fmt: skip
-        self._db.executemany("INSERT OR REPLACE INTO inventory VALUES (?,?,?,?,?,?,?,?)", rows)
+        self._db.executemany("INSERT OR REPLACE INTO inventory VALUES (?,?,?,?,?,?,?,?,?)", rows)
 
     # Owed refreshes
 
@@ -258,10 +269,16 @@ class Store:
 
     def changes(self, name: str = "", limit: int = 100) -> list[Mapping[str, Any]]:
         """Lines of the audit trail, the newest first, of one resource or of all."""
-        columns = ("at", "id", "result", "cause", "revision", "author", "summary", "place", "drift", "message")
+        columns = ("at", "id", "result", "cause", "revision", "author", "summary", "place", "drift", "message", "diff")
         where, values = ("WHERE id = ?", [name]) if name else ("", [])
         query = f"SELECT {', '.join(columns)} FROM changes {where} ORDER BY number DESC LIMIT ?"
         return [dict(zip(columns, row, strict=True)) for row in self._db.execute(query, [*values, limit])]
+
+    def repairs(self, since: float) -> Counter[tuple[str, str]]:
+        """How often each property of each resource was put back after drift, since a moment (seconds since the epoch)."""
+        query = "SELECT id, drift FROM changes WHERE at >= ? AND cause = 'drift' AND result = 'converged'"
+        rows = self._db.execute(query, (int(since),))
+        return Counter((name, item) for name, drift in rows for item in json.loads(drift))
 
     def last_message(self, name: str) -> str:
         """What the newest line of the audit trail of a resource says."""
@@ -285,7 +302,7 @@ def _is_unreadable(error: sqlite3.DatabaseError) -> bool:
 
 
 def _entry(row: Sequence[Any]) -> Entry:
-    return Entry(row[0], row[1], _state(row[2]), _state(row[3]), bool(row[4]), row[5], row[6], row[7])
+    return Entry(row[0], row[1], _state(row[2]), _state(row[3]), bool(row[4]), row[5], row[6], row[7], row[8])
 
 
 def _state(text: str) -> State:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from modules.api import Resource, ResourceError, Watcher
 from modules.fields import ABSOLUTE_PATH, BOOLEAN, INTEGER, NAME, STRINGS, TEXT, FieldType, identity, option
@@ -34,6 +34,13 @@ class Seen:
 
 
 HEALTHY = Seen(Health.HEALTHY)
+
+
+def _asked(check: Check, host: Watcher) -> Seen:
+    try:
+        return check.ask(host)
+    except ResourceError as error:
+        return Seen(Health.UNKNOWN, str(error))
 
 
 def _seconds(value: object, _lookup: object) -> int:
@@ -68,6 +75,11 @@ class Check:
     def ask(self, host: Watcher) -> Seen:
         """What it sees now. Raises ResourceError when it cannot look, which is no answer."""
         raise TypeError(f"{type(self).__name__} does not ask; host {host.root}")
+
+    @classmethod
+    def ask_all(cls, host: Watcher, checks: Sequence[Self]) -> list[Seen]:
+        """Ask many at once; a kind overrides this when one question answers for all. What cannot be seen is unknown."""
+        return [_asked(check, host) for check in checks]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,10 +160,19 @@ class UnitCheck(Check, kind="unit", identity="name"):
 
     def ask(self, host: Watcher) -> Seen:
         """Ask systemd."""
+        return self.ask_all(host, [self])[0]
+
+    @classmethod
+    def ask_all(cls, host: Watcher, checks: Sequence[Self]) -> list[Seen]:
+        """Ask systemd once for all."""
         asked = "--property=LoadState,ActiveState,SubState,Result,NRestarts,Type"
-        said = host.probe("systemctl", "--no-pager", "show", asked, "--", self.name).stdout
-        shown = dict(line.partition("=")[::2] for line in said.splitlines())
-        return _judge_unit(self.name, shown)
+        try:
+            said = host.probe("systemctl", "--no-pager", "show", asked, "--", *(check.name for check in checks)).stdout
+        except ResourceError as error:
+            return [Seen(Health.UNKNOWN, str(error))] * len(checks)
+        blocks = said.rstrip("\n").split("\n\n")
+        shown = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in blocks]
+        return [_judge_unit(check.name, found) for check, found in zip(checks, shown, strict=True)]
 
 
 def _judge_unit(name: str, shown: Mapping[str, str]) -> Seen:

@@ -7,15 +7,27 @@ a change and its restart loses neither.
 from __future__ import annotations
 
 from agent.apply.application import Application, Author, Conduct, InHand
-from agent.apply.outcome import BLOCKED, CONVERGED, FAILED, IN_SYNC, RELEASED, REMOVED, RESULTS, Outcome
+from agent.apply.approval import Approval
+from agent.apply.outcome import (
+    BLOCKED,
+    CONVERGED,
+    FAILED,
+    IN_SYNC,
+    PENDING,
+    RELEASED,
+    REMOVED,
+    RESULTS,
+    Outcome,
+    outcome_of,
+)
 from agent.apply.prune import prune
-from agent.plan import Plan
+from agent.plan import Plan, Step
 from agent.store import Store
 from modules.api import Host
 
 __all__ = [
-    "BLOCKED", "CONVERGED", "FAILED", "IN_SYNC", "RELEASED", "REMOVED", "RESULTS",
-    "Author", "Conduct", "InHand", "Outcome", "apply_plan",
+    "BLOCKED", "CONVERGED", "FAILED", "IN_SYNC", "PENDING", "RELEASED", "REMOVED", "RESULTS",
+    "Approval", "Author", "Conduct", "InHand", "Outcome", "apply_plan",
 ]  # fmt: skip
 
 
@@ -23,6 +35,8 @@ def apply_plan(plan: Plan, host: Host, store: Store, author: Author, conduct: Co
     """Apply a plan; one outcome for each step and removal. Errors of single resources are in their outcomes."""
     if plan.settled and not plan.pending:
         return [Outcome(step.node.id, IN_SYNC) for step in plan.steps]
+    if conduct.held_back:
+        return _told(plan, conduct)
     application = Application(plan, host, store, author, conduct)
     application.converge()
     prune(application)
@@ -30,3 +44,19 @@ def apply_plan(plan: Plan, host: Host, store: Store, author: Author, conduct: Co
         application.deliver_rest()
     application.adopt()
     return list(application.outcomes.values())
+
+
+def _told(plan: Plan, conduct: Conduct) -> list[Outcome]:
+    """What would be done, where nothing may be: each difference is pending."""
+    outcomes = [_told_step(step, conduct.held_back) for step in plan.steps]
+    outcomes += [Outcome(removal.entry.id, PENDING, message=conduct.held_back) for removal in plan.removals]
+    for outcome in outcomes:
+        if outcome.result != IN_SYNC:
+            conduct.tell(outcome)
+    return outcomes
+
+
+def _told_step(step: Step, held_back: str) -> Outcome:
+    if step.error is not None:
+        return outcome_of(step, FAILED, str(step.error))
+    return outcome_of(step, IN_SYNC) if step.in_sync else outcome_of(step, PENDING, held_back)

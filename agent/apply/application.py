@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from agent.apply.approval import Approval
 from agent.apply.batches import batches
-from agent.apply.outcome import BLOCKED, CONVERGED, FAILED, IN_SYNC, Outcome, outcome_of, verdict
+from agent.apply.drift import Contests, Repairs
+from agent.apply.outcome import BLOCKED, CONVERGED, FAILED, IN_SYNC, PENDING, Outcome, outcome_of, verdict
 from agent.apply.refreshes import HOST, Refreshes
 from agent.catalog import Node
 from agent.plan import Plan, Step, compare, encoded, observe, rebuild
@@ -36,11 +38,13 @@ class InHand:
 
 @dataclass(frozen=True)
 class Conduct:
-    """How a plan is applied: who is told of each outcome, when to stop, whether a mass removal is confirmed, who watches."""
+    """How a plan is applied: who is told of each outcome, when to stop, what may be removed, and who watches."""
 
     tell: Callable[[Outcome], None] = lambda _outcome: None
     stopped: Callable[[], bool] = lambda: False
-    removals_confirmed: bool = False
+    removals: Approval = field(default_factory=Approval)
+    drift: Repairs = field(default_factory=Repairs)
+    held_back: str = ""  # why nothing is to be changed; then what would be is only told
     begin: Callable[[InHand], None] = lambda _in_hand: None
     redact: Callable[[str], str] = lambda text: text  # takes secrets out of what tools said
 
@@ -57,6 +61,8 @@ class Application:
         self._steps = {step.node.id: step for step in plan.steps}  # as they were last looked at before being applied
         self._position = {name: index for index, name in enumerate(self._steps)}
         self._changed: set[str] = set()
+        self._heirs = {removal.heir: removal.entry for removal in plan.removals if removal.heir}
+        self._contests = Contests(store, conduct.drift)
         self._refreshed_last = self.refreshes.owed_by_removals(plan.removals)
 
     def converge(self) -> None:
@@ -136,7 +142,7 @@ class Application:
         self.write_down([], unseen)
         for outcome in [*unseen, *(outcome_of(step, IN_SYNC) for step in steps if step.in_sync)]:
             self.tell(outcome)
-        drifting = [step for step in steps if step.drift]
+        drifting = [step for step in steps if step.drift and not self._held_back(step)]
         if not drifting:
             return
         owed = [item for step in drifting for item in self.refreshes.consumers.of(step.node)]
@@ -151,6 +157,13 @@ class Application:
         self._settle(
             [verdict(*found, seconds) for found in zip(drifting, errors, verified, strict=True)], verified, new
         )
+
+    def _held_back(self, step: Step) -> bool:
+        """Tell whether its drift is only told: Git said so, or somebody else keeps changing it."""
+        reason = self._contests.held_back(step)
+        if reason:
+            self.tell(outcome_of(step, PENDING, reason))
+        return bool(reason)
 
     def _settle(self, outcomes: Sequence[Outcome], verified: Sequence[Step], owed: Sequence[Owed]) -> None:
         """Write what a batch came to, then tell it; take back what is owed for changes that did not happen."""
@@ -178,10 +191,11 @@ class Application:
     def _entry(self, step: Step, left: State, *, pending: bool) -> Entry:
         name = step.node.id
         known = self.inventory.get(name)
+        known = known or self._heirs.get(name)
         prior = known.prior if known else self._steps[name].observed
         since = known.since if known else int(time.time())
-        resource = encoded(step.node.resource)
-        return Entry(name, resource, prior, left, pending, self._position[name], self.author.revision, since)
+        resource, prune = encoded(step.node.resource), step.node.policy.prune
+        return Entry(name, resource, prior, left, pending, self._position[name], self.author.revision, since, prune)
 
     def write_down(self, entries: Iterable[Entry], outcomes: Iterable[Outcome], forgotten: Iterable[str] = ()) -> None:
         """Write inventory entries and the audit trail; the same failure again is not news and is not written."""
@@ -221,7 +235,7 @@ class Application:
         """Deliver what a resource is owed, unless its own change has done so already."""
         due = self.refreshes.due(node.id)
         outcome = self.outcomes[node.id]
-        if not due or outcome.result in (FAILED, BLOCKED):
+        if not due or outcome.result in (FAILED, BLOCKED, PENDING):
             return
         keys = [(node.id, action) for action in due]
         if outcome.result == CONVERGED and set(outcome.drift).intersection(node.resource.restarted_by):
@@ -288,7 +302,9 @@ class Application:
         if not step.in_sync or name in self.stuck or self.outcomes[name].result == BLOCKED:
             return False
         known = self.inventory.get(name)
-        return known is None or known.pending or known.resource != encoded(step.node.resource)
+        if known is None or known.pending or known.prune != step.node.policy.prune:
+            return True
+        return known.resource != encoded(step.node.resource)
 
 
 def apply_kind(host: Host, steps: Sequence[tuple[Resource, Drift]]) -> Sequence[ResourceError | None]:

@@ -13,12 +13,15 @@ REMOVED = "removed"
 RELEASED = "released"
 FAILED = "failed"
 BLOCKED = "blocked"
-RESULTS = (IN_SYNC, CONVERGED, REMOVED, RELEASED, FAILED, BLOCKED)
+PENDING = "pending"
+RESULTS = (IN_SYNC, CONVERGED, REMOVED, RELEASED, FAILED, BLOCKED, PENDING)
+CHANGED = frozenset({CONVERGED, REMOVED, RELEASED})
+SETTLED = CHANGED | {IN_SYNC}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of one step; `message` says why it failed, is blocked, or was refreshed."""
+    """The result of one step; `message` says why it failed, is blocked, waits for a person, or was refreshed."""
 
     id: str
     result: str  # one of RESULTS

@@ -5,38 +5,29 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agent.apply.application import Application, apply_kind
-from agent.apply.outcome import BLOCKED, FAILED, RELEASED, REMOVED, Outcome
+from agent.apply.outcome import BLOCKED, FAILED, PENDING, RELEASED, REMOVED, Outcome
 from agent.catalog import Node
 from agent.errors import Place
 from agent.plan import Removal, Step, compare, observe
 from agent.store import Entry
 from modules.api import Resource, Unrestorable
 
-MASS_SHARE = 0.5
-MASS_COUNT = 5
-
 
 def prune(application: Application) -> None:
     """Deal with the removals of a plan, in reverse order of the catalog that brought them."""
     removals, owned = application.plan.removals, len(application.inventory)
-    undone = sum(removal.undo is not None for removal in removals)
-    refused = "" if application.conduct.removals_confirmed else mass_removal(undone, owned)
+    undone = [removal for removal in removals if removal.undo is not None]
+    waits = application.conduct.removals.waits(undone, owned)
+    unusual = application.conduct.removals.unusual(undone, owned)
     for removal in removals:
         if application.conduct.stopped():
             application.tell(Outcome(removal.entry.id, BLOCKED, message="the pass was stopped before it"))
         elif removal.undo is None:
             _release(application, removal)
-        elif refused:
-            application.tell(Outcome(removal.entry.id, BLOCKED, message=refused))
+        elif waits and (unusual or removal.confirm):
+            application.tell(Outcome(removal.entry.id, PENDING, message=waits))
         else:
             _remove(application, removal.entry, removal.undo, removal.reason)
-
-
-def mass_removal(removals: int, owned: int) -> str:
-    """Say why a removal of an unusual share of what is owned needs a person; empty when it is usual."""
-    if removals <= MASS_COUNT or removals <= owned * MASS_SHARE:
-        return ""
-    return f"{removals} of {owned} owned resources left Git at once; confirm with `agentctl apply --confirm-removals`"
 
 
 def _release(application: Application, removal: Removal) -> None:

@@ -11,7 +11,7 @@ from functools import partial
 
 from agent.apply import Conduct, Outcome
 from agent.cli.parser import add_json, add_place
-from agent.cli.passing import Stop, desired_for, make_pass
+from agent.cli.passing import Asked, Stop, desired_for, make_pass
 from agent.cli.progress import Progress, applying, observing
 from agent.cli.session import site_of, writing
 from agent.cli.text import outcome_line, paint, printable
@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Take the options that say which repository, host and root."""
     add_place(parser)
     parser.add_argument("--confirm-removals", action="store_true", help="remove even an unusual share of what is owned")
+    parser.add_argument("--force", action="store_true", help="change the host this once although it is suspended")
     parser.add_argument(
         "--verify-content", action="store_true", help="read every file, also where its status shows no change"
     )
@@ -43,9 +44,10 @@ def run(options: argparse.Namespace) -> int:
         desired = desired_for(session, "apply", options.ref)
         progress.say(observing(len(desired.compiled.catalog.nodes)))
         tell = _silent if options.json else partial(_tell, progress)
-        conduct = Conduct(tell, stop, options.confirm_removals, lambda now: progress.say(applying(asdict(now))))
+        conduct = Conduct(tell, stop, begin=lambda now: progress.say(applying(asdict(now))))
+        asked = Asked("apply", force=options.force, confirm_removals=options.confirm_removals)
         with progress.ticking():
-            report = make_pass(session, "apply", desired, conduct, started)
+            report = make_pass(session, asked, desired, conduct, started)
     if options.json:
         print(json.dumps(report_to_json(report), indent=2))
     else:

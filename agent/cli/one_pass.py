@@ -11,10 +11,10 @@ from typing import Any
 
 from agent.apply import Conduct, InHand, Outcome
 from agent.cli.parser import add_place
-from agent.cli.passing import Stop, desired_for, make_pass, note_contact, unmoved
+from agent.cli.passing import Asked, Stop, desired_for, make_pass, note_contact, unmoved
 from agent.cli.session import Session, site_of, writing
 from agent.errors import AgentError, ConfigInvalid, FetchFailed, RevisionError
-from agent.report import outcome_to_json, report_to_json
+from agent.report import Report, outcome_to_json, report_to_json
 from agent.settings import Settings
 
 HELP = """Run one pass for the daemon, with the settings that it gives as JSON on standard input; prints one JSON event a line.
@@ -24,7 +24,8 @@ Not for people: use `agentctl sync` or `apply`."""
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Take why it runs."""
     add_place(parser)
-    parser.add_argument("--reason", choices=("start", "poll", "drift", "sync"), default="sync")
+    parser.add_argument("--reason", choices=("start", "poll", "drift", "retry", "sync"), default="sync")
+    parser.add_argument("--force", action="store_true", help="change the host although it is suspended")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -34,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     stop.listen()
     try:
         with writing(site_of(options, _given_settings())) as session:
-            return _run(session, options.reason, stop, started)
+            return _run(session, Asked(options.reason, force=options.force), stop, started)
     except AgentError as error:
         _fail(str(error), error.retry.name)
         return 1
@@ -50,7 +51,8 @@ def _given_settings() -> Settings:
         raise ConfigInvalid(f"no settings on standard input: {error}", "use `agentctl sync` or `apply`") from error
 
 
-def _run(session: Session, reason: str, stop: Stop, started: float) -> int:
+def _run(session: Session, asked: Asked, stop: Stop, started: float) -> int:
+    reason = asked.reason
     if reason == "poll" and session.store.recall("in_force"):
         try:
             if unmoved(session):
@@ -68,11 +70,18 @@ def _run(session: Session, reason: str, stop: Stop, started: float) -> int:
     def tell(outcome: Outcome) -> None:
         _emit("step", revision=revision, **outcome_to_json(outcome))
 
-    report = make_pass(session, reason, desired, Conduct(tell, stop, begin=_begin), started)
+    report = make_pass(session, asked, desired, Conduct(tell, stop, begin=_begin), started)
     retry = report.rejection.retry.name if isinstance(report.rejection, RevisionError) else ""
     status = 1 if report.rejection is not None else report.exit_status
-    _emit("report", **{**report_to_json(report), "exit": status, "retry": retry, "outcomes": []})
+    again = {"again_at": _again_at(report, session.site.health_interval)}
+    _emit("report", **{**report_to_json(report), **again, "exit": status, "retry": retry, "outcomes": []})
     return status
+
+
+def _again_at(report: Report, health_interval: int) -> float:
+    """When the daemon looks again, before its timers do: to try what failed, and to watch what has to prove itself."""
+    moments = [float(report.retry_at), time.time() + health_interval if report.soak_until else 0.0]
+    return min((moment for moment in moments if moment), default=0.0)
 
 
 def _begin(in_hand: InHand) -> None:

@@ -9,15 +9,17 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from types import FrameType
 
-from agent import journal
-from agent.apply import Conduct, Outcome
+from agent import journal, orders, track
+from agent.apply import BLOCKED, FAILED, Conduct, Outcome
 from agent.cli.session import Session
 from agent.cli.text import differences
+from agent.desired import Desired, desired_in_force, newest_desired
 from agent.errors import FetchFailed
 from agent.host import LocalHost
 from agent.host.ledger import Ledger
-from agent.reconcile import Desired, desired_in_force, newest_desired, reconcile
-from agent.report import Report, drift_to_json, source_state, status_of, summary
+from agent.reconcile import Means, Result, hold
+from agent.report import Report, drift_to_json, summary
+from agent.report.standing import source_state, status_of
 from agent.status import read_status, write_status
 from agent.store import PassRecord
 
@@ -40,15 +42,22 @@ class Stop:
         return self.asked
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Why a pass runs, and what the person who asked for it said."""
+
+    reason: str  # start, poll, drift, retry, sync, apply
+    force: bool = False  # change the host although it is suspended
+    confirm_removals: bool = False
+
+
 def desired_for(session: Session, reason: str, ref: str | None) -> Desired:
     """Find what is to be held in a pass of this reason. Raises RevisionError when there is nothing to hold."""
-    in_force = session.store.recall("in_force")
-
     if session.site.working_tree or ref:
         return session.newest(ref)
-    if reason == "drift":
-        return desired_in_force(session.source, in_force, session.compiled)
-    return newest_desired(session.source, in_force, session.compiled)
+    if reason in ("drift", "retry"):
+        return desired_in_force(session.source, session.store, session.compiled)
+    return newest_desired(session.source, session.store, session.compiled)
 
 
 def unmoved(session: Session) -> bool:
@@ -56,33 +65,60 @@ def unmoved(session: Session) -> bool:
     return session.source.remote_tip() == session.store.recall("attempted")
 
 
-def make_pass(session: Session, reason: str, desired: Desired, conduct: Conduct, started: float) -> Report:
-    """Reconcile, then write the history (when anything happened) and the status file."""
-    site = session.site
+def make_pass(session: Session, asked: Asked, desired: Desired, conduct: Conduct, started: float) -> Report:
+    """Hold the host to what is desired, then write the history (when anything happened) and the status file."""
+    site, store = session.site, session.store
     ledger = Ledger(site.ledger_path, site.verify_content_every)
     host = LocalHost(site.root, desired.read, site.engine_socket, ledger, site.state_dir)
-    journalled = _journalled(session)
-    conduct = replace(conduct, redact=desired.redact)
-    if journalled:
-        conduct = replace(conduct, tell=partial(_tell_both, conduct.tell, desired.revision.commit))
-    outcomes = reconcile(desired, host, session.store, conduct)
+    conduct = _conduct(session, asked, desired, conduct)
+    result = hold(desired, host, session.source, store, Means(conduct, site.care))
     ledger.save()
+    held = result.desired
     report = Report(
-        host=session.site.host,
-        reason=reason,
-        revision=desired.revision,
-        branch=session.site.remote.branch,
-        outcomes=outcomes,
-        rejection=desired.rejection,
-        attempted=desired.attempted,
+        host=site.host,
+        reason=asked.reason,
+        revision=held.revision,
+        branch=site.remote.branch,
+        outcomes=result.outcomes,
+        rejection=held.rejection,
+        attempted=held.attempted,
         started=started,
         seconds=time.time() - started,
-        notices=[*session.store.notices, *session.source.notices, *host.notices],
+        health=result.health,
+        held_back=conduct.held_back,
+        orders=orders.to_json(store),
+        soak_until=soak.until if (soak := track.soaking(store)) else 0,
+        retry_at=_retry_at(session, result),
+        good=track.good(store),
+        one_way=result.one_way,
+        notices=[*store.notices, *session.source.notices, *host.notices],
     )
     _write(session, report)
-    if journalled:
+    if _journalled(session):
         _journal(report)
     return report
+
+
+def _conduct(session: Session, asked: Asked, desired: Desired, conduct: Conduct) -> Conduct:
+    """Add what settings, orders and the repository say of how this pass is to go."""
+    site, store = session.site, session.store
+    approved = orders.given(store, orders.REMOVE)
+    approval = replace(site.approval, digest=approved.about if approved else "", everything=asked.confirm_removals)
+    held_back = "" if asked.force else orders.suspension(store, desired.compiled.catalog.suspension)
+    tell = conduct.tell
+    if _journalled(session):
+        tell = partial(_tell_both, conduct.tell, desired.revision.commit)
+    return replace(
+        conduct, tell=tell, removals=approval, drift=site.repairs, held_back=held_back, redact=desired.redact
+    )
+
+
+def _retry_at(session: Session, result: Result) -> int:
+    """When a failed pass is tried again, at the latest; 0 when it was fine."""
+    if all(outcome.result not in (FAILED, BLOCKED) for outcome in result.outcomes):
+        track.succeeded(session.store)
+        return 0
+    return track.failed(session.store, result.desired.compiled.plan).next_at
 
 
 def _journalled(session: Session) -> bool:
@@ -110,11 +146,11 @@ def _journal(report: Report) -> None:
 
 
 def _write(session: Session, report: Report) -> None:
-    if report.reason != "drift" and not isinstance(report.rejection, FetchFailed):
+    if report.reason not in ("drift", "retry") and not isinstance(report.rejection, FetchFailed):
         session.store.remember(attempted=report.attempted or report.revision.commit)
     last = session.store.last_pass()
-    failing = sorted(outcome.id for outcome in report.outcomes if outcome.result in ("failed", "blocked"))
-    message = str(report.rejection or ", ".join(failing))
+    failing = sorted(outcome.id for outcome in report.outcomes if outcome.result in ("failed", "blocked", "pending"))
+    message = str(report.rejection or report.held_back or ", ".join(failing))
     news = not last or (last["verdict"], last["revision"], last["message"]) != (
         report.verdict,
         report.revision.commit,

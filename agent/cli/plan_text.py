@@ -9,8 +9,8 @@ from typing import Any
 from agent.apply.refreshes import ACTIONS, HOST, Consumers
 from agent.cli.content import diff_of
 from agent.cli.text import ago, differences, join_columns, one_line, paint, printable, short
+from agent.desired import Desired
 from agent.plan import DRIFT, Plan, Step
-from agent.reconcile import Desired
 from agent.report import drift_to_json
 from modules.api import HostView
 

@@ -12,10 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from agent.apply.approval import Approval
+from agent.apply.drift import Repairs
 from agent.catalog.cache import Cache, Compiled
 from agent.cli.opening import opener
+from agent.desired import Desired, compile_tree
 from agent.errors import ConfigInvalid, StateUnusable
-from agent.reconcile import Desired, compile_tree
+from agent.health import Timing
+from agent.reconcile import Care
 from agent.settings import Settings, load
 from agent.source import Remote, Source, Tree, WorkingTree
 from agent.store import Store
@@ -33,6 +37,10 @@ class Site:
     working_tree: bool
     engine_socket: str
     secret_identity: str
+    care: Care
+    health_interval: int  # seconds
+    approval: Approval
+    repairs: Repairs
     verify_content_every: int  # passes
     limits: dict[str, float]
 
@@ -77,6 +85,10 @@ def site_of(options: argparse.Namespace, settings: Settings | None = None) -> Si
         working_tree=options.working_tree,
         engine_socket=settings.container_engine,
         secret_identity=settings.secret_identity,
+        care=_care(settings),
+        health_interval=settings.health_interval,
+        approval=Approval(settings.prune_count, settings.prune_percent),
+        repairs=Repairs(settings.drift, settings.contested_after, settings.contested_window),
         verify_content_every=1 if getattr(options, "verify_content", False) else settings.verify_content_every,
         limits={
             "poll_seconds": settings.poll_interval,
@@ -84,6 +96,11 @@ def site_of(options: argparse.Namespace, settings: Settings | None = None) -> Si
             "stale_seconds": 2 * settings.drift_interval + settings.pass_deadline,
         },
     )
+
+
+def _care(settings: Settings) -> Care:
+    timing = Timing(settings.health_settle, settings.health_timeout)
+    return Care(timing, settings.health_soak, settings.rollback)
 
 
 def _inside(root: str, path: str) -> str:

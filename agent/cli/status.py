@@ -21,14 +21,13 @@ from agent.cli.text import (
     printable,
     several,
 )
-from agent.status import CRITICAL, EXIT_STATUS, FORMAT, OK, UNKNOWN, WARNING, read_status
+from agent.cli.verdict import first_line, held, judge
+from agent.status import EXIT_STATUS, FORMAT, UNKNOWN, read_status
 
 HELP = (
     "Tell whether this host is what Git says, since when, and what to do if it is not. The first line is the verdict."
 )
 EPILOG = "exit status: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (the monitoring-plugin convention)"
-NO_CONTACT_SECONDS = 900
-FIRST_STEPS = "write `repository: URL` in /etc/gitops-agent/agent.yaml, then systemctl start gitops-agent"
 MAX_MORE_LINES = 6  # of a message, after its first line
 
 
@@ -71,66 +70,12 @@ def _daemon(path: str) -> dict[str, Any]:
     return dict(found)
 
 
-def judge(status: Mapping[str, Any], daemon: Mapping[str, Any], *, supervised: bool, now: float) -> tuple[str, str]:
-    """Give the verdict and its line; never OK on a verdict that is too old, or that nobody keeps up to date."""
-    if not status:
-        if not daemon["running"]:
-            return UNKNOWN, f"the agent has never run here; {FIRST_STEPS}"
-        reason = _first(daemon.get("last_error", "")) or "no pass has ended yet"
-        return UNKNOWN, f"{reason}; see systemctl status gitops-agent"
-    name, old = status["host"], now - status["checked_at"]
-    if supervised and not daemon["running"]:
-        return UNKNOWN, f"{name} the agent is not running, last pass {age(old)} ago; systemctl start gitops-agent"
-    if supervised and old > status["limits"]["stale_seconds"]:
-        return UNKNOWN, f"{name} the last verdict is {age(old)} old; see journalctl -u gitops-agent"
-    verdict, headline = _judge_fresh(status, now - status["source"]["fetched_at"], old)
-    if verdict == OK and daemon.get("last_error") and status["source"]["state"] == "current":
-        return WARNING, f"{name} holds {_name(status)}, the last pass could not run: {_first(daemon['last_error'])}"
-    return verdict, headline
-
-
-def _judge_fresh(status: Mapping[str, Any], silent: float, old: float) -> tuple[str, str]:
-    source, held = status["source"], f"{status['host']} holds {_name(status)}"
-    if status["verdict"] == CRITICAL:
-        return CRITICAL, _failing(status)
-    if source["state"] == "rejected":
-        return WARNING, f"{held}, a newer revision is refused: {_first(source['error'])}"
-    if source["state"] == "failed" and silent > NO_CONTACT_SECONDS:
-        since = f"for {age(silent)}" if source["fetched_at"] else "ever"
-        return WARNING, f"{held}, no contact with the remote {since}: {_first(source['error'])}"
-    if status["verdict"] == WARNING and status["problems"]:
-        return WARNING, _failing(status)
-    total = sum(status["counts"].get(result, 0) for result in ("in_sync", "converged"))
-    return OK, f"{status['host']} in sync with {_name(status)}, {several(total, 'resource')}, checked {age(old)} ago"
-
-
-def _name(status: Mapping[str, Any]) -> str:
-    revision = status["revision"]
-    name = f"{revision['branch']}@{revision['commit'][:7]}" if revision["commit"] else revision["summary"]
-    return one_line(name)
-
-
-def _first(text: str) -> str:
-    line = printable(text).strip().partition("\n")[0]
-    return line if len(line) <= 120 else f"{line[:117]}..."
-
-
-def _failing(status: Mapping[str, Any]) -> str:
-    counts, problems = status["counts"], status["problems"]
-    failed, blocked = counts.get("failed", 0), counts.get("blocked", 0)
-    since = clock(min((problem["since"] for problem in problems), default=status["checked_at"]))
-    total = sum(counts.values())
-    if not failed:
-        return f"{status['host']} {blocked} of {total} resources blocked since {since} ({_name(status)})"
-    also = f", {blocked} blocked" if blocked else ""
-    return f"{status['host']} {failed} of {total} resources failing since {since} ({_name(status)}){also}"
-
-
 def _details(status: Mapping[str, Any], daemon: Mapping[str, Any]) -> Iterator[str]:
     if status:
         yield _source_line(status)
         yield from _sync_lines(status)
         yield _operation_line(status)
+        yield from _health_lines(status)
         for notice in status["notices"]:
             yield f"notice     {printable(notice)}"
     yield _next_line(status, daemon)
@@ -141,19 +86,19 @@ def _source_line(status: Mapping[str, Any]) -> str:
     fetched = f"asked {ago(source['fetched_at'])}" if source["fetched_at"] else "never reached"
     by = f" by {printable(revision['author'])}" if revision["author"] else ""
     said = f' "{printable(revision["summary"])}"' if revision["commit"] else ""
-    text = f"source     {source['state']:<9} {_name(status)}{said}{by}, {fetched}"
-    return f"{text}\n           {_first(source['error'])}" if source["error"] else text
+    text = f"source     {source['state']:<9} {held(status)}{said}{by}, {fetched}"
+    return f"{text}\n           {first_line(source['error'])}" if source["error"] else text
 
 
 def _sync_lines(status: Mapping[str, Any]) -> Iterator[str]:
-    counts = status["counts"]
-    bad = {result: counts.get(result, 0) for result in ("failed", "blocked")}
-    good = counts.get("in_sync", 0) + counts.get("converged", 0)
-    state = "pending  " if any(bad.values()) else "in sync  "
-    parts = [f"{good} in sync", *(f"{count} {result}" for result, count in bad.items() if count)]
-    if any(bad.values()) and status["last_good"]:
-        parts[-1] += f"; last good {status['last_good'][:7]}"
-    yield f"sync       {state} {', '.join(parts)}"
+    sync, good = status["sync"], status["revisions"]["good"]
+    counts = sync["counts"]
+    bad = {result: counts.get(result, 0) for result in ("failed", "blocked", "pending")}
+    parts = [f"{counts.get('in_sync', 0) + counts.get('converged', 0)} in sync"]
+    parts += [f"{count} {result}" for result, count in bad.items() if count]
+    if any(bad.values()) and good:
+        parts[-1] += f"; last good {good[:7]}"
+    yield f"sync       {sync['state'].replace('_', ' '):<9} {', '.join(parts)}"
     for problem in status["problems"]:
         first, *more = printable(problem["message"]).strip().splitlines() or [differences(problem["drift"])]
         result = paint(f"{problem['result']:<8}", RESULT_COLOUR[problem["result"]])
@@ -162,10 +107,28 @@ def _sync_lines(status: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _operation_line(status: Mapping[str, Any]) -> str:
-    last = status["last_change"]
-    if not last:
-        return "operation  idle      nothing changed since the agent started"
-    return f"operation  idle      last change {clock(last['at'])}: {last['summary']} in {last['seconds']:.1f} s"
+    last, operation = status["last_change"], status["operation"]
+    changed = "nothing changed since the agent started"
+    if last:
+        changed = f"last change {clock(last['at'])}: {last['summary']} in {last['seconds']:.1f} s"
+    waits = [first_line(operation["waiting_for"])] if operation["waiting_for"] else []
+    if operation["retry_at"]:
+        waits.append(f"retry at {clock(operation['retry_at'])}")
+    if operation["soak_until"]:
+        waits.append(f"has to stay healthy until {clock(operation['soak_until'])}")
+    return f"operation  {operation['state']:<9} {'; '.join([*waits, changed])}"
+
+
+def _health_lines(status: Mapping[str, Any]) -> Iterator[str]:
+    health = status["health"]
+    checks = health["checks"]
+    well = sum(check["health"] == "healthy" for check in checks)
+    told = f"{well} of {several(len(checks), 'check')} well" if checks else "no checks"
+    yield f"health     {health['state']:<9} {told}"
+    for check in checks:
+        if check["health"] != "healthy":
+            name = paint(f"{check['health']:<8}", "yellow")
+            yield f"  {name} {one_line(check['id']):<32} {first_line(check['message'])}"
 
 
 def _next_line(status: Mapping[str, Any], daemon: Mapping[str, Any]) -> str:

@@ -25,6 +25,7 @@ MAX_LINE = 4 << 20  # bytes of one event
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Take how to print."""
+    parser.add_argument("--force", action="store_true", help="change the host this once although it is suspended")
     parser.add_argument("--json", action="store_true", help="print each event as one line of JSON")
     parser.add_argument(
         "--runtime-dir", default="/run/gitops-agent", metavar="DIR", help="where the socket is (default: %(default)s)"
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Ask, show, return."""
     path = os.path.join(options.runtime_dir, "control.sock")
-    with Progress() as progress, _asked(path) as connection:
+    with Progress() as progress, _asked(path, force=options.force) as connection:
         progress.say("waiting for the agent")
         for event in _events(connection, progress):
             if event["event"] == "refused":
@@ -71,12 +72,12 @@ def _conclude(event: dict[str, Any]) -> None:
         print(printable(event["rejection"]), file=sys.stderr)
 
 
-def _asked(path: str) -> socket.socket:
+def _asked(path: str, *, force: bool) -> socket.socket:
     """Connect and ask for a pass. Raises AgentError when nobody answers."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.connect(path)
-        connection.sendall(b'{"verb": "sync"}\n')
+        connection.sendall(json.dumps({"verb": "sync", "force": force}).encode() + b"\n")
     except (FileNotFoundError, ConnectionRefusedError) as error:
         connection.close()
         raise AgentError("the agent is not running", "systemctl start gitops-agent, or use agentctl apply") from error

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 COLOURS = {"green": "32", "yellow": "33", "red": "31", "cyan": "36", "dim": "2", "bold": "1"}
 RESULT_COLOUR = {
-    "converged": "green", "removed": "green", "released": "yellow", "failed": "red", "blocked": "yellow",
+    "converged": "green", "removed": "green", "released": "yellow", "failed": "red", "blocked": "yellow", "pending": "yellow",
     "OK": "green", "WARNING": "yellow", "CRITICAL": "red", "UNKNOWN": "yellow",
 }  # fmt: skip
 _HEXADECIMAL = frozenset("0123456789abcdef")

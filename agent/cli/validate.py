@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _check_host(tree: WorkingTree, host: str) -> list[Problem]:
     from agent.catalog.cache import Cache
-    from agent.reconcile import compile_tree
+    from agent.desired import compile_tree
 
     try:
         compile_tree(tree, host, Cache(), unopened)

@@ -37,7 +37,7 @@ class Daemon:
         self._wake = Wake()
         self._schedule = Schedule(self._wake.post)
         self._clients = Clients(self._selector, self._serve)
-        self._passes = Passes(self._selector, self._clients)
+        self._passes = Passes(self._selector, self._clients, self._schedule.once)
         self._code = Code()
         self._started_at = round(time.time(), 3)
         self._stopping = False
@@ -99,9 +99,9 @@ class Daemon:
             elif asked == signal.SIGHUP:
                 self._reload()
 
-    def _serve(self) -> None:
+    def _serve(self, forced: bool) -> None:
         """A client asks for a pass."""
-        self._passes.ask("sync")
+        self._passes.ask("forced" if forced else "sync")
 
     def _stop(self) -> None:
         self._stopping = True

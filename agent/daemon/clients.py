@@ -15,9 +15,9 @@ READ, BOTH = selectors.EVENT_READ, selectors.EVENT_READ | selectors.EVENT_WRITE
 
 
 class Clients:
-    """The connections; `asked` is called when one of them asks for a pass."""
+    """The connections; `asked` is called when one of them asks for a pass, with whether it is to be forced."""
 
-    def __init__(self, selector: selectors.BaseSelector, asked: Callable[[], None]) -> None:
+    def __init__(self, selector: selectors.BaseSelector, asked: Callable[[bool], None]) -> None:
         self._selector = selector
         self._asked = asked
         self._clients: list[Client] = []
@@ -62,7 +62,7 @@ class Clients:
             self._send(client, _refusal('the only request is {"verb": "sync"}'), last=True)
             return
         client.waiting = True
-        self._asked()
+        self._asked(request.get("force") is True)
 
     def watch(self) -> None:
         """A pass begins: it is the one that everybody waits for who asked before."""

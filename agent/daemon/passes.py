@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import selectors
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -17,14 +17,15 @@ from agent.daemon.schedule import BackOff
 from agent.daemon.wake import REASONS
 from agent.settings import Settings
 
-WHOLE = ("sync", "start")  # passes that ask the remote and look at everything, as a poll and a drift pass do
+WHOLE = ("forced", "sync", "start")  # passes that ask the remote and look at everything, as a poll and a drift pass do
 
 
 class Passes:
     """Passes one after another, each in a child process; its events go to the clients that wait for it."""
 
-    def __init__(self, selector: selectors.BaseSelector, clients: Clients) -> None:
-        self._selector, self._clients = selector, clients
+    def __init__(self, selector: selectors.BaseSelector, clients: Clients, again: Callable[[float], None]) -> None:
+        """`again` is told when the next pass is due by what this one came to (seconds since the epoch; 0 for never)."""
+        self._selector, self._clients, self._again = selector, clients, again
         self._due: set[str] = set()
         self._child: Child | None = None
         self._back_off = BackOff()
@@ -65,7 +66,7 @@ class Passes:
         self._clients.watch()
         given = json.dumps(asdict(settings)).encode()
         try:
-            child = Child(reason, own_command("pass", "--reason", reason), given, settings.pass_deadline)
+            child = Child(reason, own_command("pass", *_options(reason)), given, settings.pass_deadline)
         except OSError as error:
             self._broken("crashed", f"the {reason} pass cannot be started: {error.strerror}")
             return
@@ -115,7 +116,7 @@ class Passes:
             self._note(report)
         if report.get("retry") == "BACK_OFF":
             self._back_off.failed()
-        elif report and child.reason != "drift":  # a drift pass does not ask the remote
+        elif report and child.reason not in ("drift", "retry"):  # a drift pass does not ask the remote
             self._back_off.succeeded()
 
     def _note(self, report: Mapping[str, Any]) -> None:
@@ -124,6 +125,7 @@ class Passes:
         if report["event"] == "unchanged":
             return
         summary = report["summary"]
+        self._again(float(report.get("again_at", 0)))
         if report["revision"]:
             self._verdict = f"{report['verdict']} {report['revision'][:7]}: {summary}"
         else:
@@ -149,6 +151,10 @@ class Passes:
 
     def _while(self) -> str:
         return f" while {self._step}" if self._step else ""
+
+
+def _options(reason: str) -> tuple[str, ...]:
+    return ("--reason", "sync", "--force") if reason == "forced" else ("--reason", reason)
 
 
 def _ended(status: int) -> str:

@@ -41,6 +41,14 @@ class Schedule:
                 replace_existing=True,
             )
 
+    def once(self, moment: float) -> None:
+        """Ask for a `retry` at a moment (seconds since the epoch), in the place of the last such; 0 for never."""
+        if self._scheduler.get_job("retry"):
+            self._scheduler.remove_job("retry")
+        if moment:
+            run_date = datetime.fromtimestamp(moment, UTC)
+            self._scheduler.add_job(self._post, "date", args=["retry"], id="retry", run_date=run_date)
+
     def next(self, reason: str) -> float:
         """When a timer is due next, in seconds since the epoch."""
         job: Any = self._scheduler.get_job(reason)

@@ -7,7 +7,7 @@ import signal
 import socket
 from collections.abc import Iterator
 
-REASONS = ("sync", "start", "drift", "poll")  # of passes, the most pressing first
+REASONS = ("forced", "sync", "start", "retry", "drift", "poll")  # of passes, the most pressing first
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _FIRST_REASON = 128  # above every signal's number
 

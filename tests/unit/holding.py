@@ -10,10 +10,11 @@ from typing import Any
 
 from agent.apply import Conduct, Outcome
 from agent.catalog.cache import Cache, Compiled
+from agent.desired import Desired, compile_tree
 from agent.host import LocalHost, LocalView
 from agent.host.ledger import Ledger
 from agent.plan import Plan, Step
-from agent.reconcile import Desired, compile_tree, plan_desired, reconcile
+from agent.reconcile import Care, plan_desired, reconcile
 from agent.secrets import unopened
 from agent.source import Tree
 from agent.store import Store
@@ -55,7 +56,7 @@ class Holding:
         store = Store(str(self.state), writable=True)
         try:
             host = LocalHost(str(self.root), desired.read, ledger=ledger, state_dir=str(self.state))
-            outcomes = reconcile(desired, host, store, Conduct(**conduct))
+            outcomes = list(reconcile(desired, host, store, Conduct(**conduct), Care()).outcomes)
             self.notices += host.notices
             return outcomes
         finally:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.apply import Conduct
+from agent.apply import Approval, Conduct
 from tests.unit.fake_systemd import ETC, SERVICE
 from tests.unit.world import Fuse, PowerCut, World, desired, file, unit
 
@@ -104,7 +104,7 @@ def test_what_leaves_git_right_after_a_crash_still_leaves_the_host(tmp_path: Pat
         directory = tmp_path / str(at)
         directory.mkdir()
         world, _ = cut(directory, at)
-        world.run(goal, Conduct(removals_confirmed=True))
+        world.run(goal, Conduct(removals=Approval(everything=True)))
         assert not world.has("/etc/link"), at
         assert not world.has(f"{ETC}/{NEW}"), at
         assert world.apt.status_of("curl")[0] != "installed", at

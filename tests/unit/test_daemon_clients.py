@@ -34,8 +34,9 @@ class Door:
         self.server = control.listen(self.path)
         self.selector.register(self.server, selectors.EVENT_READ, lambda _: self.clients.accept(self.server))
 
-    def _ask(self) -> None:
+    def _ask(self, forced: bool) -> None:
         self.asked += 1
+        self.forced = forced
 
     def connect(self, request: bytes = b"") -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

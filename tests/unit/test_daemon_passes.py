@@ -48,7 +48,8 @@ class Stage:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.selector = selectors.DefaultSelector()
         self.audience = Audience()
-        self.passes = Passes(self.selector, self.audience)  # type: ignore[arg-type]
+        self.again: list[float] = []
+        self.passes = Passes(self.selector, self.audience, self.again.append)  # type: ignore[arg-type]
         self.said: list[tuple[str, str]] = []
         self.reasons: list[str] = []
         self.script = f"echo '{REPORT}'"

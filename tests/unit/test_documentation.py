@@ -18,11 +18,14 @@ from agent import journal
 from agent.apply import FAILED, Outcome
 from agent.cli import VERBS, main
 from agent.cli.parser import parser_of
-from agent.report import Report, status_of
+from agent.health import Verdict
+from agent.report import Report
+from agent.report.standing import status_of
 from agent.settings import Settings
 from agent.source import WorkingTree
 from agent.status import write_status
 from modules.api import Change
+from modules.checks import Health
 
 HERE = Path(__file__).resolve().parents[2]
 OPERATIONS = (HERE / "docs/operations.md").read_text()
@@ -115,7 +118,17 @@ def emitted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any
     ]
     (tmp_path / "tree").mkdir()
     report = Report(
-        "a", "sync", WorkingTree(str(tmp_path / "tree")), "main", outcomes, None, "", time.time(), 1.0, ["n"]
+        "a",
+        "sync",
+        WorkingTree(str(tmp_path / "tree")),
+        "main",
+        outcomes,
+        None,
+        "",
+        time.time(),
+        1.0,
+        health=[Verdict("http:x", Health.DEGRADED)],
+        notices=["n"],
     )
     limits = {"poll_seconds": 60, "drift_seconds": 300, "stale_seconds": 2400}
     write_status(str(tmp_path / "status.json"), status_of(report, {}, limits))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
 from agent.apply import Conduct
-from agent.apply.prune import mass_removal
+from agent.apply.approval import Approval
+from agent.plan import Removal
 from modules.api import ResourceError
 from tests.unit.fake_apt import Release
 from tests.unit.fake_systemd import ETC, SERVICE
@@ -117,11 +119,11 @@ def test_a_mass_removal_waits_for_a_person(world: World) -> None:
     world.run(KEPT + many)
     for _ in range(2):
         done = world.run(KEPT)
-        assert [done[f"file:/etc/f{number}"] for number in range(7)] == ["blocked"] * 7
-        assert "--confirm-removals" in world.message("file:/etc/f0")
+        assert [done[f"file:/etc/f{number}"] for number in range(7)] == ["pending"] * 7
+        assert "agentctl prune approve " in world.message("file:/etc/f0")
     assert world.has("/etc/f0")
     assert world.plan(KEPT).pending
-    assert set(world.run(KEPT, Conduct(removals_confirmed=True)).values()) == {"in_sync", "removed"}
+    assert set(world.run(KEPT, Conduct(removals=Approval(everything=True))).values()) == {"in_sync", "removed"}
     assert not world.has("/etc/f0")
 
 
@@ -129,7 +131,7 @@ def test_a_mass_removal_waits_for_a_person(world: World) -> None:
     ("removals", "owned", "refused"), [(5, 5, False), (6, 6, True), (6, 11, True), (6, 12, False), (50, 100, False)]
 )
 def test_what_a_mass_removal_is(removals: int, owned: int, refused: bool) -> None:
-    assert bool(mass_removal(removals, owned)) == refused
+    assert Approval().unusual([cast("Removal", None)] * removals, owned) == refused
 
 
 def test_what_another_version_wrote_is_released(world: World) -> None:

@@ -14,7 +14,8 @@ import pytest
 from agent.apply import BLOCKED, CONVERGED, FAILED, IN_SYNC, RELEASED, REMOVED, Outcome
 from agent.errors import FetchFailed, ManifestInvalid, Place, Problem, RevisionRejected, StateUnusable
 from agent.lock import held
-from agent.report import MAX_PROBLEMS, Report, report_to_json, status_of, summary
+from agent.report import Report, report_to_json, summary
+from agent.report.standing import MAX_PROBLEMS, status_of
 from agent.source import Revision
 from agent.status import EXIT_STATUS, read_status, write_status
 from modules.api import Change

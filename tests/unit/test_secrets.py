@@ -10,8 +10,8 @@ import pytest
 from agent.catalog import Catalog
 from agent.catalog.cache import Cache
 from agent.catalog.codec import decode, encode
+from agent.desired import Desired, compile_tree
 from agent.errors import ManifestInvalid
-from agent.reconcile import Desired, compile_tree
 from agent.secrets import SecretUnavailable, UnknownSecret, Vault
 from agent.source import WorkingTree
 from modules.api import Content, Resource

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
 from agent.apply import Conduct, Outcome
 from agent.catalog.cache import Cache, Compiled
+from agent.desired import Desired, compile_tree
 from agent.plan import Plan
-from agent.reconcile import Desired, compile_tree, plan_desired, reconcile
+from agent.reconcile import Care, WatchedHost, plan_desired, reconcile
 from agent.secrets import unopened
 from agent.source import Revision, Tree
 from agent.store import Entry, Store
-from modules.api import Completed, Host
+from modules.api import Completed
 from tests.unit.fake_apt import FakeApt
 from tests.unit.fake_engine import FakeEngine
 from tests.unit.fake_host import FakeHost
@@ -94,10 +96,10 @@ class World:
         host: Any = self.host if fuse is None else Fused(self.host, fuse)
         self.told = []
         given = conduct or Conduct()
-        conduct = Conduct(self._tell(given), given.stopped, given.removals_confirmed)
+        conduct = replace(given, tell=self._tell(given))
         with self.store() as store:
             used: Any = store if fuse is None else Fused(store, fuse)
-            outcomes = reconcile(desired(resources), cast("Host", host), used, conduct)
+            outcomes = reconcile(desired(resources), cast("WatchedHost", host), used, conduct, Care()).outcomes
         return {outcome.id: outcome.result for outcome in outcomes}
 
     def _tell(self, given: Conduct) -> Callable[[Outcome], None]:
