@@ -65,7 +65,14 @@ def _host(value: object) -> str:
     return text
 
 
-_TYPES = {_text: "text", _branch: "name", _path: "absolute path", _interval: "duration", _flag: "true or false", _host: "host name"}
+_TYPES = {
+    _text: "text",
+    _branch: "name",
+    _path: "absolute path",
+    _interval: "duration",
+    _flag: "true or false",
+    _host: "host name",
+}
 
 
 def setting(read: Callable[[object], object], default: object, doc: str) -> Any:  # noqa: ANN401  (a dataclass default)
