@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -51,7 +50,7 @@ class Runtime:
         self.directory, self._capsys = directory, capsys
 
     def show(
-        self, found: dict[str, Any] | None, *more: str, pid: int = os.getpid(), **daemon: Any
+        self, found: dict[str, Any] | None, *more: str, pid: int = 1, **daemon: Any
     ) -> tuple[int, list[str]]:
         """The exit status and the lines; without a `pid` there is no daemon."""
         if found is not None:
@@ -71,23 +70,23 @@ def runtime(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
 @pytest.mark.parametrize(
     ("found", "pid", "ended", "said"),
     [
-        (status(), os.getpid(), 0, "OK web-01 in sync with main@4f2c1a9, 143 resources, checked 21 s ago"),
-        (failing(), os.getpid(), 2, "CRITICAL web-01 1 of 142 resources failing since "),
-        (status(verdict="WARNING", counts={"in_sync": 1, "blocked": 2}, problems=[BLOCKED]), os.getpid(), 1,
+        (status(), 1, 0, "OK web-01 in sync with main@4f2c1a9, 143 resources, checked 21 s ago"),
+        (failing(), 1, 2, "CRITICAL web-01 1 of 142 resources failing since "),
+        (status(verdict="WARNING", counts={"in_sync": 1, "blocked": 2}, problems=[BLOCKED]), 1, 1,
          "WARNING web-01 2 of 3 resources blocked since "),
-        (status(verdict="WARNING", source=source("rejected", 5, "hosts/a.yaml:3: unknown\nmore")), os.getpid(), 1,
+        (status(verdict="WARNING", source=source("rejected", 5, "hosts/a.yaml:3: unknown\nmore")), 1, 1,
          "WARNING web-01 holds main@4f2c1a9, a newer revision is refused: hosts/a.yaml:3: unknown"),
-        (status(source=source("failed", NO_CONTACT_SECONDS + 60, "no route")), os.getpid(), 1,
+        (status(source=source("failed", NO_CONTACT_SECONDS + 60, "no route")), 1, 1,
          "WARNING web-01 holds main@4f2c1a9, no contact with the remote for 16 min: no route"),
-        (status(source=source("failed", NO_CONTACT_SECONDS - 60, "no route")), os.getpid(), 0, "OK web-01 in sync"),
-        (status(source={**source("failed", 0, "no route"), "fetched_at": 0}), os.getpid(), 1,
+        (status(source=source("failed", NO_CONTACT_SECONDS - 60, "no route")), 1, 0, "OK web-01 in sync"),
+        (status(source={**source("failed", 0, "no route"), "fetched_at": 0}), 1, 1,
          "WARNING web-01 holds main@4f2c1a9, no contact with the remote ever: no route"),
-        (status(checked_at=NOW - 2500), os.getpid(), 3, "UNKNOWN web-01 the last verdict is 41 min old; see journalctl"),
-        (failing(checked_at=NOW - 2500), os.getpid(), 3, "UNKNOWN web-01 the last verdict is 41 min old"),
+        (status(checked_at=NOW - 2500), 1, 3, "UNKNOWN web-01 the last verdict is 41 min old; see journalctl"),
+        (failing(checked_at=NOW - 2500), 1, 3, "UNKNOWN web-01 the last verdict is 41 min old"),
         (status(), 0, 3, "UNKNOWN web-01 the agent is not running, last pass 21 s ago; systemctl start gitops-agent"),
         (failing(), 2**22 + 1, 3, "UNKNOWN web-01 the agent is not running"),
         (None, 0, 3, "UNKNOWN the agent has never run here; write `repository: URL` in "),
-        (None, os.getpid(), 3, "UNKNOWN no pass has ended yet; see systemctl status gitops-agent"),
+        (None, 1, 3, "UNKNOWN no pass has ended yet; see systemctl status gitops-agent"),
     ],
 )  # fmt: skip
 def test_the_first_line_and_the_exit_status(runtime: Runtime, found: Any, pid: int, ended: int, said: str) -> None:
