@@ -49,9 +49,7 @@ class Runtime:
     def __init__(self, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.directory, self._capsys = directory, capsys
 
-    def show(
-        self, found: dict[str, Any] | None, *more: str, pid: int = 1, **daemon: Any
-    ) -> tuple[int, list[str]]:
+    def show(self, found: dict[str, Any] | None, *more: str, pid: int = 1, **daemon: Any) -> tuple[int, list[str]]:
         """The exit status and the lines; without a `pid` there is no daemon."""
         if found is not None:
             write_status(str(self.directory / "status.json"), found)
