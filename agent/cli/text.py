@@ -13,6 +13,7 @@ RESULT_COLOUR = {
     "converged": "green", "removed": "green", "released": "yellow", "failed": "red", "blocked": "yellow",
     "OK": "green", "WARNING": "yellow", "CRITICAL": "red", "UNKNOWN": "yellow",
 }  # fmt: skip
+_HEXADECIMAL = frozenset("0123456789abcdef")
 
 
 def coloured(stream: IO[str]) -> bool:
@@ -27,6 +28,8 @@ def paint(text: str, colour: str, stream: IO[str] | None = None) -> str:
 
 def printable(text: str) -> str:
     """Make a text from Git or a tool safe for a terminal: control characters are shown, not obeyed."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() or char in "\n\t" else repr(char)[1:-1] for char in text)
 
 
@@ -66,7 +69,7 @@ def short(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     text = ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
-    if len(text) == 64 and all(char in "0123456789abcdef" for char in text):
+    if len(text) == 64 and set(text) <= _HEXADECIMAL:
         text = text[:12]
     return one_line(text if len(text) <= 60 else f"{text[:57]}...")
 

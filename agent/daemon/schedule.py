@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -17,10 +17,9 @@ class Schedule:
     """The timers of the daemon; `post(reason)` is called in another thread when one is due."""
 
     def __init__(self, post: Callable[[str], None]) -> None:
-        from apscheduler.schedulers.background import BackgroundScheduler
-
         self._post = post
-        self._scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None})
+        scheduler = _scheduler_class()
+        self._scheduler = scheduler(timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None})
 
     def start(self, poll_seconds: int, drift_seconds: int) -> None:
         """Begin; the first poll and drift pass of a host come at its own offset within their intervals."""
@@ -58,10 +57,25 @@ class Schedule:
         self._scheduler.shutdown(wait=False)
 
 
+def _scheduler_class() -> Any:  # noqa: ANN401  (APScheduler has no types)
+    """Import APScheduler without OpenSSL: it takes one function from asyncio, which does without TLS as well.
+
+    These are 4 MB in a process that stays for ever and speaks to nobody but this host.
+    """
+    modules: dict[str, Any] = sys.modules
+    modules.setdefault("ssl", None)  # None makes an import fail, as where Python was built without
+    try:
+        from apscheduler.schedulers.background import BackgroundScheduler
+    finally:
+        if modules["ssl"] is None:
+            del modules["ssl"]
+    return BackgroundScheduler
+
+
 def offset(reason: str, seconds: int, machine_id: str = "") -> float:
     """This host's place in an interval: always the same, and spread evenly over many hosts."""
-    digest = hashlib.sha256(f"{reason} {machine_id or _machine_id()}".encode()).digest()
-    return max(1.0, int.from_bytes(digest[:4], "big") / 2**32 * seconds)
+    place = random.Random(f"{reason} {machine_id or _machine_id()}").random()  # noqa: S311  (hashlib loads OpenSSL)
+    return max(1.0, place * seconds)
 
 
 def _machine_id() -> str:

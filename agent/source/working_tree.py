@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Sequence
@@ -50,16 +49,13 @@ class WorkingTree(Linked):
             raise TreeError(f"{path} is neither a file, a directory nor a link", "Git cannot hold it; remove it")
         if found.st_size > MAX_BYTES:
             return Entry(FILE, f"{found.st_size} bytes, not read")
-        identity = hashlib.sha256(self._bytes(path)).hexdigest()
+        identity = _sha256(self._bytes(path))
         self._paths[identity] = path
         return Entry(FILE, identity, bool(found.st_mode & 0o100))
 
     def _digest_of_directory(self, path: str) -> str:
-        digest = hashlib.sha256()
-        for name in self.listing(path):
-            entry = self.raw(f"{path}/{name}" if path else name)
-            digest.update(f"{name}\0{entry}\0".encode(errors="surrogateescape"))
-        return digest.hexdigest()
+        entries = ((name, self.raw(f"{path}/{name}" if path else name)) for name in self.listing(path))
+        return _sha256("".join(f"{name}\0{entry}\0" for name, entry in entries).encode(errors="surrogateescape"))
 
     def target(self, path: str, entry: Entry) -> str:  # noqa: ARG002
         """The text of a link."""
@@ -89,3 +85,9 @@ class WorkingTree(Linked):
                 return file.read()
         except OSError as error:
             raise TreeError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _sha256(data: bytes) -> str:
+    import hashlib  # it loads OpenSSL, 4 MB, and the daemon imports this file without ever reading a working tree
+
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,26 @@
+"""Units: what asserting many running ones adds to a process, against one `systemctl show` of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench.host import Bench, Command
+from bench.packages import ONE_FILE
+from bench.report import Figure
+
+COUNT = 50
+_UNIT = "[Service]\nExecStart=/usr/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n"
+
+
+def figures(bench: Bench) -> Iterator[Figure]:
+    """The difference that 50 running units make."""
+    names = [f"bench-{number}.service" for number in range(COUNT)]
+    for name in names:
+        bench.machine.path(f"/etc/systemd/system/{name}").write_text(_UNIT)
+    bench.machine.run("systemctl", "daemon-reload")
+    bench.machine.run("systemctl", "enable", "--now", *names)
+    none = bench.idle("units-none", ONE_FILE)
+    wishes = "".join(f"  - {{unit: {name}, enabled: true, active: true}}\n" for name in names)
+    some = bench.idle("units", ONE_FILE + wishes)
+    floor = ("systemctl show", Command(("/usr/bin/systemctl", "show", *names)))
+    yield bench.added(f"{COUNT} running units", some, none, floor, 60)
