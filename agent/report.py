@@ -43,9 +43,14 @@ class Report:
         """OK, WARNING or CRITICAL, as the monitoring-plugin convention has it."""
         if any(outcome.result == FAILED for outcome in self.outcomes):
             return CRITICAL
-        if self.rejection is not None or any(outcome.result == BLOCKED for outcome in self.outcomes):
+        if self.rejection is not None or any(outcome.result == BLOCKED or outcome.owed for outcome in self.outcomes):
             return WARNING
         return OK
+
+    @property
+    def owed(self) -> list[dict[str, str]]:
+        """The refreshes that are left to a person."""
+        return [{"id": outcome.id, "text": outcome.owed} for outcome in self.outcomes if outcome.owed]
 
     @property
     def exit_status(self) -> int:
@@ -56,6 +61,11 @@ class Report:
     def changed(self) -> bool:
         """Tell whether the pass changed anything."""
         return any(outcome.result in (CONVERGED, REMOVED, RELEASED) for outcome in self.outcomes)
+
+
+def remarks(outcomes: Sequence[Outcome]) -> list[str]:
+    """What an admin should know of resources that are in sync."""
+    return [f"{outcome.id}: {outcome.remark}" for outcome in outcomes if outcome.remark]
 
 
 def summary(counts: Mapping[str, int]) -> str:
@@ -102,6 +112,7 @@ def report_to_json(report: Report) -> dict[str, Any]:
         "counts": report.counts,
         "rejection": str(report.rejection) if report.rejection else "",
         "notices": list(report.notices),
+        "owed": report.owed,
         "started": round(report.started, 3),
         "seconds": round(report.seconds, 3),
         "outcomes": [outcome_to_json(outcome) for outcome in report.outcomes if outcome.result != IN_SYNC],
@@ -137,6 +148,7 @@ def status_of(report: Report, previous: Mapping[str, Any], limits: Mapping[str, 
         "last_change": last_change,
         "last_good": report.revision.commit if not problems else previous.get("last_good", ""),
         "notices": list(report.notices),
+        "owed": report.owed[:MAX_PROBLEMS],
         "limits": dict(limits),
     }
 

@@ -13,33 +13,16 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from agent.errors import StateUnusable
+from agent.migrations import MIGRATIONS
 from modules.api import State
 
 KEPT_PASSES = 500
 KEPT_CHANGES = 20_000
 
-_FIRST = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE inventory (
-  id TEXT PRIMARY KEY, resource TEXT NOT NULL, prior TEXT NOT NULL, left_state TEXT NOT NULL,
-  pending INTEGER NOT NULL, position INTEGER NOT NULL, revision TEXT NOT NULL, since INTEGER NOT NULL);
-CREATE TABLE refreshes (
-  consumer TEXT NOT NULL, action TEXT NOT NULL, cause TEXT NOT NULL, since INTEGER NOT NULL,
-  PRIMARY KEY (consumer, action));
-CREATE TABLE passes (
-  number INTEGER PRIMARY KEY AUTOINCREMENT, started INTEGER NOT NULL, seconds REAL NOT NULL, reason TEXT NOT NULL,
-  revision TEXT NOT NULL, verdict TEXT NOT NULL, counts TEXT NOT NULL, message TEXT NOT NULL);
-CREATE TABLE changes (
-  number INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, id TEXT NOT NULL, result TEXT NOT NULL,
-  cause TEXT NOT NULL, revision TEXT NOT NULL, author TEXT NOT NULL, summary TEXT NOT NULL,
-  place TEXT NOT NULL, drift TEXT NOT NULL, message TEXT NOT NULL);
-CREATE INDEX changes_by_id ON changes (id, number);
-"""
-MIGRATIONS = (_FIRST,)  # each takes a database from the version that is its index to the next; none is ever changed
 _UNREADABLE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -64,6 +47,13 @@ class Owed:
     consumer: str
     action: str
     cause: str
+    since: int = field(
+        default=0, compare=False
+    )  # when what owes it was last about to change, in seconds since the epoch
+    withheld: str = ""  # why it is left to a person, and what to do; empty while it is the agent's to deliver
+
+
+Origin = tuple[str, str, str]  # consumer, action, cause
 
 
 @dataclass(frozen=True)
@@ -202,7 +192,9 @@ class Store:
             self._put(entries)
             now = int(time.time())
             rows = [(item.consumer, item.action, item.cause, now) for item in owed]
-            self._db.executemany("INSERT OR IGNORE INTO refreshes VALUES (?, ?, ?, ?)", rows)
+            again = "ON CONFLICT DO UPDATE SET since = excluded.since, withheld = ''"
+            columns = "consumer, action, cause, since"
+            self._db.executemany(f"INSERT INTO refreshes ({columns}) VALUES (?, ?, ?, ?) {again}", rows)
 
     def finish(self, entries: Iterable[Entry], changes: Iterable[Changed], forgotten: Iterable[str] = ()) -> None:
         """Write what came of it: entries as left, lines of the audit trail, and what is no longer owned."""
@@ -228,15 +220,30 @@ class Store:
 
     def owed(self) -> list[Owed]:
         """Every refresh not yet delivered, the oldest first."""
-        rows = self._db.execute("SELECT consumer, action, cause FROM refreshes ORDER BY since, rowid")
+        rows = self._db.execute("SELECT consumer, action, cause, since, withheld FROM refreshes ORDER BY since, rowid")
         return [Owed(*row) for row in rows]
 
-    def delivered(self, owed: Sequence[Owed]) -> None:
-        """Clear refreshes that succeeded, or that are no longer due."""
-        if owed:
-            with self._db:
-                keys = [(item.consumer, item.action) for item in owed]
-                self._db.executemany("DELETE FROM refreshes WHERE consumer = ? AND action = ?", keys)
+    def delivered(
+        self, owed: Sequence[Owed], started: Mapping[Origin, str] | None = None, gone: Sequence[Origin] = ()
+    ) -> None:
+        """Clear refreshes that succeeded or are no longer due; note what consumers are started with now, forget the rest."""
+        with self._db:
+            keys = [(item.consumer, item.action) for item in owed]
+            self._db.executemany("DELETE FROM refreshes WHERE consumer = ? AND action = ?", keys)
+            rows = [(*origin, digest) for origin, digest in (started or {}).items()]
+            self._db.executemany("INSERT OR REPLACE INTO started VALUES (?, ?, ?, ?)", rows)
+            self._db.executemany("DELETE FROM started WHERE consumer = ? AND action = ? AND cause = ?", gone)
+
+    def withhold(self, owed: Sequence[Owed]) -> None:
+        """Note of refreshes that are owed why they are left to a person."""
+        with self._db:
+            rows = [(item.withheld, item.consumer, item.action) for item in owed]
+            self._db.executemany("UPDATE refreshes SET withheld = ? WHERE consumer = ? AND action = ?", rows)
+
+    def started(self) -> dict[Origin, str]:
+        """What each consumer was last started with: a digest by its origin."""
+        rows = self._db.execute("SELECT consumer, action, cause, digest FROM started")
+        return {(row[0], row[1], row[2]): row[3] for row in rows}
 
     # Passes and changes
 

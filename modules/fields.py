@@ -128,6 +128,10 @@ def _strings(value: object, lookup: Lookup) -> tuple[str, ...]:
     return tuple(_text(item, lookup) for item in value)
 
 
+def _text_or_texts(value: object, lookup: Lookup) -> tuple[str, ...]:
+    return _strings(value, lookup) if isinstance(value, list) else (_text(value, lookup),)
+
+
 def _string_map(value: object, lookup: Lookup) -> Mapping[str, str]:
     if not isinstance(value, dict):
         raise ValueError(f"must be a mapping of names to texts, not {describe(value)}")
@@ -135,6 +139,10 @@ def _string_map(value: object, lookup: Lookup) -> Mapping[str, str]:
         if not isinstance(item, str):
             raise ValueError(f"{key!r} must be text, not {describe(item)} (put it in quotes)")
     return {expect_text(key): _text(item, lookup) for key, item in value.items()}
+
+
+def _texts(value: object, lookup: Lookup) -> Mapping[str, Content]:
+    return {name: lookup.text(text) for name, text in _string_map(value, lookup).items()}
 
 
 _STRING: Mapping[str, object] = {"type": "string"}
@@ -149,8 +157,10 @@ OCTAL_MODE = FieldType(
     'octal mode in quotes ("0644")', _octal_mode, {"type": "string", "pattern": "^[0-7]{3,4}$|\\{\\{"}
 )
 STRINGS = FieldType("list of texts", _strings, _STRINGS)
+TEXT_OR_TEXTS = FieldType("text or list of texts", _text_or_texts, {"anyOf": [_STRING, _STRINGS]})
 STRING_MAP = FieldType("mapping of texts", _string_map, {"type": "object", "additionalProperties": _STRING})
 RESOURCE_IDS = FieldType("list of resource ids, globs allowed", _strings, _STRINGS)
+TEXT_CONTENTS = FieldType("mapping of names to texts", _texts, {"type": "object", "additionalProperties": _STRING})
 TEXT_CONTENT = FieldType("text", lambda value, lookup: lookup.text(expect_text(value)), _STRING, keeps_secrets=True)
 SOURCE_CONTENT = FieldType("file in a files/ folder", lambda value, lookup: lookup.source(expect_text(value)), _STRING)
 TEMPLATE_CONTENT = FieldType(

@@ -14,6 +14,7 @@ _KINDS: Mapping[str, tuple[str, str]] = {  # in the order of the documentation
     "symlink": ("modules.symlink", "Symlink"),
     "package": ("modules.package", "Package"),
     "unit": ("modules.unit", "Unit"),
+    "timer": ("modules.timer", "Timer"),
     "container": ("modules.container", "Container"),
 }
 _HOST_REFRESHES: Mapping[str, tuple[str, str]] = {

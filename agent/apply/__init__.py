@@ -6,8 +6,20 @@ a change and its restart loses neither.
 
 from __future__ import annotations
 
-from agent.apply.application import Application, Author, Conduct, InHand
-from agent.apply.outcome import BLOCKED, CONVERGED, FAILED, IN_SYNC, RELEASED, REMOVED, RESULTS, Outcome
+from agent.apply.application import Application
+from agent.apply.conduct import Author, Conduct, InHand
+from agent.apply.outcome import (
+    BLOCKED,
+    CONVERGED,
+    FAILED,
+    IN_SYNC,
+    RELEASED,
+    REMOVED,
+    RESULTS,
+    Outcome,
+    outcome_of,
+    owing,
+)
 from agent.apply.prune import prune
 from agent.plan import Plan
 from agent.store import Store
@@ -21,12 +33,12 @@ __all__ = [
 
 def apply_plan(plan: Plan, host: Host, store: Store, author: Author, conduct: Conduct) -> list[Outcome]:
     """Apply a plan; one outcome for each step and removal. Errors of single resources are in their outcomes."""
-    if plan.settled and not plan.pending:
-        return [Outcome(step.node.id, IN_SYNC) for step in plan.steps]
+    if plan.settled and not plan.pending and not plan.done:
+        return owing([outcome_of(step, IN_SYNC) for step in plan.steps], plan.withheld)
     application = Application(plan, host, store, author, conduct)
     application.converge()
     prune(application)
     if not conduct.stopped():
         application.deliver_rest()
     application.adopt()
-    return list(application.outcomes.values())
+    return owing(list(application.outcomes.values()), store.owed())

@@ -31,3 +31,7 @@ class Catalog:
 
     host: str
     nodes: tuple[Node, ...]
+
+    def resource(self, name: str) -> Resource | None:
+        """The resource of an id, if it has it."""
+        return next((node.resource for node in self.nodes if node.id == name), None)

@@ -16,7 +16,7 @@ from agent.cli.text import differences
 from agent.errors import FetchFailed
 from agent.host import LocalHost
 from agent.reconcile import Desired, desired_in_force, newest_desired, reconcile
-from agent.report import Report, drift_to_json, source_state, status_of, summary
+from agent.report import Report, drift_to_json, remarks, source_state, status_of, summary
 from agent.status import read_status, write_status
 from agent.store import PassRecord
 
@@ -73,7 +73,7 @@ def make_pass(session: Session, reason: str, desired: Desired, conduct: Conduct,
         attempted=desired.attempted,
         started=started,
         seconds=time.time() - started,
-        notices=[*session.store.notices, *session.source.notices],
+        notices=[*session.store.notices, *session.source.notices, *remarks(outcomes)],
     )
     _write(session, report)
     if journalled:

@@ -100,6 +100,9 @@ def _judge_fresh(status: Mapping[str, Any], silent: float, old: float) -> tuple[
         return WARNING, f"{held}, no contact with the remote {since}: {_first(source['error'])}"
     if status["verdict"] == WARNING and status["problems"]:
         return WARNING, _failing(status)
+    if status["verdict"] == WARNING and status.get("owed", ()):
+        names = ", ".join(one_line(item["id"]) for item in status.get("owed", ()))
+        return WARNING, f"{held}, a refresh is left to you: {_first(names)}"
     total = sum(status["counts"].get(result, 0) for result in ("in_sync", "converged"))
     return OK, f"{status['host']} in sync with {_name(status)}, {several(total, 'resource')}, checked {age(old)} ago"
 
@@ -131,6 +134,8 @@ def _details(status: Mapping[str, Any], daemon: Mapping[str, Any]) -> Iterator[s
         yield _source_line(status)
         yield from _sync_lines(status)
         yield _operation_line(status)
+        for item in status.get("owed", ()):
+            yield f"owed       {one_line(item['id'])}: {one_line(item['text'])}"
         for notice in status["notices"]:
             yield f"notice     {printable(notice)}"
     yield _next_line(status, daemon)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
@@ -13,6 +14,8 @@ from agent.host.accounts import LocalAccounts
 from agent.host.files import LocalFiles, LocalFileView
 from agent.host.walk import Walk
 from modules.api import Completed, Content, Engine, EngineView, ResourceError
+
+_LOOK_SECONDS = 0.2  # how often what is waited for is looked at
 
 
 def no_blob(blob: str) -> bytes:
@@ -102,6 +105,13 @@ class LocalHost(LocalView):
             return commands.run(commands.Command(argv, accept, timeout_seconds, stdin))
         finally:
             self._accounts.forget()
+
+    def wait_until(self, holds: Callable[[], bool], timeout_seconds: float) -> bool:
+        """Ask again and again until it holds or the time is over; tell which."""
+        deadline = time.monotonic() + timeout_seconds
+        while not (found := holds()) and time.monotonic() < deadline:
+            time.sleep(_LOOK_SECONDS)
+        return found
 
     def run_detached(self, *argv: str, env: Mapping[str, str], timeout_seconds: float) -> Completed:
         """Run a command that must end even when the agent is stopped or upgraded meanwhile (a package transaction)."""

@@ -187,6 +187,9 @@ class FakeHost:
     def run(self, *argv: str, accept: Sequence[int] = (0,), timeout_seconds: float = 300, stdin: str = "") -> Completed:
         return self._execute(argv, accept)
 
+    def wait_until(self, holds: Callable[[], bool], timeout_seconds: float) -> bool:
+        return any(holds() for _ in range(3))
+
     def run_detached(self, *argv: str, env: Mapping[str, str], timeout_seconds: float) -> Completed:
         self.environments.append(env)
         return self._execute(argv, range(256))

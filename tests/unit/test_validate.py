@@ -53,7 +53,7 @@ vars:
 """,
 }
 TOLD = """\
-groups/arm.yaml:2: unknown kind "pakage"; did you mean package?; the first key is one of file, directory, symlink, package, unit, container
+groups/arm.yaml:2: unknown kind "pakage"; did you mean package?; the first key is one of file, directory, symlink, package, unit, timer, container
 groups/wbe.yaml: fleet.yaml has no group "wbe"; did you mean web?
 groups/web.yaml:1: role "monitor" has no roles/monitor/role.yaml; did you mean monitoring?
 hosts/db-01.yaml:3: unknown field "contents" in file:/etc/motd; did you mean content?
