@@ -59,7 +59,7 @@ class Result:
 def plan_desired(desired: Desired, host: HostView, store: Store) -> Plan:
     """Plan what is desired on a host that is only looked at."""
     settled = store.recall("settled") == desired.compiled.digest
-    return make_plan(desired.compiled.catalog, host, Known(store.inventory, store.owed(), settled))
+    return make_plan(desired.compiled.catalog, host, Known(store.inventory, store.owed(), settled, store.started))
 
 
 def reconcile(desired: Desired, host: WatchedHost, store: Store, conduct: Conduct, care: Care) -> Result:

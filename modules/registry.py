@@ -22,6 +22,7 @@ _KINDS: Mapping[str, tuple[str, str]] = {  # in the order of the documentation
     "apt_repository": ("modules.apt_repository", "AptRepository"),
     "rpm_repository": ("modules.rpm_repository", "RpmRepository"),
     "unit": ("modules.unit", "Unit"),
+    "timer": ("modules.timer", "Timer"),
     "container": ("modules.container", "Container"),
 }
 _HOST_REFRESHES: Mapping[str, tuple[str, str]] = {

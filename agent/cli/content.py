@@ -15,7 +15,7 @@ NO_NEWLINE = "\\ No newline at end of file"  # as diff(1) says it
 
 def diff_of(step: Step, host: HostView) -> tuple[list[str], str]:
     """The unified diff of the content that a step changes, and its size in words; empty when there is none to show."""
-    if "content" not in step.drift:
+    if not set(step.drift).intersection(step.node.resource.diffed):
         return [], ""
     try:
         contents = step.node.resource.contents(host, step.drift)

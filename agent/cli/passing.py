@@ -18,7 +18,7 @@ from agent.errors import FetchFailed
 from agent.host import LocalHost
 from agent.host.ledger import Ledger
 from agent.reconcile import Means, Result, hold
-from agent.report import Report, drift_to_json, summary
+from agent.report import Report, drift_to_json, remarks, summary
 from agent.report.standing import source_state, status_of
 from agent.status import read_status, write_status
 from agent.store import PassRecord
@@ -91,7 +91,7 @@ def make_pass(session: Session, asked: Asked, desired: Desired, conduct: Conduct
         retry_at=_retry_at(session, result),
         good=track.good(store),
         one_way=result.one_way,
-        notices=[*store.notices, *session.source.notices, *host.notices],
+        notices=[*store.notices, *session.source.notices, *host.notices, *remarks(result.outcomes)],
     )
     _write(session, report)
     if _journalled(session):

@@ -76,6 +76,8 @@ def _details(status: Mapping[str, Any], daemon: Mapping[str, Any]) -> Iterator[s
         yield from _sync_lines(status)
         yield _operation_line(status)
         yield from _health_lines(status)
+        for item in status["owed"]:
+            yield f"owed       {one_line(item['id'])}: {one_line(item['text'])}"
         for notice in status["notices"]:
             yield f"notice     {printable(notice)}"
     yield _next_line(status, daemon)

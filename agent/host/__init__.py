@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -16,6 +17,8 @@ from agent.host.files import LocalFiles, LocalFileView
 from agent.host.ledger import Ledger
 from agent.host.walk import Walk
 from modules.api import Completed, Content, Engine, EngineView, Repair, ResourceError
+
+_LOOK_SECONDS = 0.2  # how often what is waited for is looked at
 
 
 def no_blob(blob: str) -> bytes:
@@ -176,6 +179,13 @@ class LocalHost(LocalView):
         completed = self.run_detached(*argv, env=env, timeout_seconds=timeout_seconds)
         self.repairs.append(Repair(what, " ".join(argv), completed.status))
         return completed
+
+    def wait_until(self, holds: Callable[[], bool], timeout_seconds: float) -> bool:
+        """Ask again and again until it holds or the time is over; tell which."""
+        deadline = time.monotonic() + timeout_seconds
+        while not (found := holds()) and time.monotonic() < deadline:
+            time.sleep(_LOOK_SECONDS)
+        return found
 
     def run_detached(self, *argv: str, env: Mapping[str, str], timeout_seconds: float) -> Completed:
         """Run a command that must end even when the agent is stopped or upgraded meanwhile (a package transaction)."""

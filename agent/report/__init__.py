@@ -54,7 +54,12 @@ class Report:
         if degraded or any(outcome.result == FAILED for outcome in self.outcomes):
             return CRITICAL
         waiting = any(outcome.result in (BLOCKED, PENDING) for outcome in self.outcomes)
-        return WARNING if ill or waiting or self.rejection is not None or self.held_back else OK
+        return WARNING if ill or waiting or self.owed or self.rejection is not None or self.held_back else OK
+
+    @property
+    def owed(self) -> list[dict[str, str]]:
+        """The refreshes that are left to a person."""
+        return [{"id": outcome.id, "text": outcome.owed} for outcome in self.outcomes if outcome.owed]
 
     @property
     def exit_status(self) -> int:
@@ -66,6 +71,11 @@ class Report:
     def changed(self) -> bool:
         """Tell whether the pass changed anything."""
         return any(outcome.result in CHANGED for outcome in self.outcomes)
+
+
+def remarks(outcomes: Sequence[Outcome]) -> list[str]:
+    """What an admin should know of resources that are in sync."""
+    return [f"{outcome.id}: {outcome.remark}" for outcome in outcomes if outcome.remark]
 
 
 def summary(counts: Mapping[str, int]) -> str:
@@ -124,6 +134,7 @@ def report_to_json(report: Report) -> dict[str, Any]:
         "held_back": report.held_back,
         "health": [verdict_to_json(verdict) for verdict in report.health if not verdict.well],
         "notices": list(report.notices),
+        "owed": report.owed,
         "started": round(report.started, 3),
         "seconds": round(report.seconds, 3),
         "outcomes": [outcome_to_json(outcome) for outcome in report.outcomes if outcome.result != IN_SYNC],

@@ -51,6 +51,7 @@ def status_of(report: Report, previous: Mapping[str, Any], limits: Mapping[str, 
         ],
         "last_change": operation if report.changed else previous.get("last_change"),
         "notices": list(report.notices),
+        "owed": report.owed[:MAX_PROBLEMS],
         "limits": dict(limits),
     }
 

@@ -19,10 +19,11 @@ from modules.package import Package
 from modules.purge import Purge
 from modules.rpm_repository import RpmRepository
 from modules.symlink import Symlink
+from modules.timer import Timer
 from modules.unit import Unit
 from tests.system.packed import packed
 from tests.unit.convergence import text
-from tests.unit.fake_systemd import STATIC
+from tests.unit.fake_systemd import SERVICE, STATIC
 from tests.unit.world import World
 
 Change = Callable[[World], object]
@@ -98,11 +99,16 @@ def made(resource: Container) -> Change:
     return make
 
 
+def ran(resource: Timer) -> Change:
+    return lambda world: resource.apply(world.host, {})
+
+
 def pulled(world: World) -> None:
     world.engine.images.clear()
     world.engine.registry.add("app:1")
 
 
+TIMER = Timer(name="backup", command=("/bin/true",), on_calendar=("daily",))
 SAMPLES: Mapping[str, tuple[Sample, ...]] = {
     "file": (
         Sample(File(path="/srv/new", content=text("new"), mode="0600", owner="root", group="0")),
@@ -187,6 +193,14 @@ SAMPLES: Mapping[str, tuple[Sample, ...]] = {
         Sample(Unit(name="web.service", enabled=False, active=False), units(active=True)),
         Sample(Unit(name="web.service", masked=True), units()),
         Sample(Unit(name="static.service", active=True), units()),
+        Sample(Unit(name="own.service", content=text(SERVICE), enabled=True, active=True)),
+        Sample(Unit(name="web.service", dropins={"nice.conf": text("[Service]\nNice=5\n")}), units()),
+    ),
+    "timer": (
+        Sample(TIMER),
+        Sample(replace(TIMER, enabled=False), ran(TIMER)),
+        Sample(replace(TIMER, command=("/bin/false",)), ran(TIMER)),
+        Sample(Timer(name="backup", ensure="absent"), ran(TIMER)),
     ),
     "container": (
         Sample(container()),
@@ -236,6 +250,10 @@ UNMANAGED: Mapping[str, tuple[Unmanaged, ...]] = {
     "unit": (
         Unmanaged(Unit(name="web.service", enabled=True), lambda world: world.systemd.active.update({"web.service": "active"})),
         Unmanaged(Unit(name="web.service", masked=False), lambda world: world.host.run("systemctl", "enable", "--", "web.service")),
+    ),
+    "timer": (
+        Unmanaged(TIMER, lambda world: world.systemd.active.update({"other.timer": "active"})),
+        Unmanaged(TIMER, put("/etc/systemd/system/backup.service.d/theirs.conf", "")),
     ),
     "container": (
         Unmanaged(container(), lambda world: world.engine.standing["web"]["Config"].update(Hostname="4f2c1a9")),

@@ -142,5 +142,5 @@ def test_a_sensitive_edit_is_shown_nowhere(held: Holding, edit: dict[str, object
 def test_a_secret_cannot_go_into_an_edit_for_there_it_would_be_stored(held: Holding, edit: dict[str, object]) -> None:
     held.files["secrets/db.age"] = "sealed"
     field = "value" if "value" in edit else "text"
-    with pytest.raises(ManifestInvalid, match="secrets go into `content`, `template`, `env` or `debconf`"):
+    with pytest.raises(ManifestInvalid, match="they go into `content` or `template` of a file"):
         held.desired([{**edit, field: "{{ secret('db') }}"}])

@@ -13,6 +13,7 @@ import pytest
 
 from agent import store as store_module
 from agent.errors import StateUnusable
+from agent.migrations import MIGRATIONS
 from agent.store import Changed, Entry, Owed, PassRecord, Store
 from tests.unit.world import World, file
 
@@ -229,12 +230,12 @@ def test_an_older_database_is_brought_forward_and_keeps_everything(
     with opened(tmp_path) as store:
         store.begin([ENTRY], [])
     added = "ALTER TABLE meta ADD COLUMN note TEXT NOT NULL DEFAULT 'none';"
-    monkeypatch.setattr(store_module, "MIGRATIONS", (*store_module.MIGRATIONS, added))
+    monkeypatch.setattr(store_module, "MIGRATIONS", (*MIGRATIONS, added))
     with Store(str(tmp_path), writable=False) as store:
         assert store.inventory() == {}, "a reader leaves it as it is"
     with opened(tmp_path) as store:
         assert store.inventory() == {"file:/a": ENTRY}
-        assert store._db.execute("PRAGMA user_version").fetchone() == (2,)
+        assert store._db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS) + 1,)
         store._db.execute("SELECT note FROM meta")
         assert store.notices == []
 
@@ -243,7 +244,7 @@ def test_a_migration_is_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.
     opened(tmp_path).close()
     broken = "ALTER TABLE meta ADD COLUMN note TEXT; ALTER TABLE nosuch ADD COLUMN x;"
     with monkeypatch.context() as patch:
-        patch.setattr(store_module, "MIGRATIONS", (*store_module.MIGRATIONS, broken))
+        patch.setattr(store_module, "MIGRATIONS", (*MIGRATIONS, broken))
         with pytest.raises(StateUnusable, match="nosuch"):
             opened(tmp_path)
     with opened(tmp_path) as store:
