@@ -14,7 +14,6 @@ from typing import Any
 
 from agent.errors import FetchFailed, nearest_of
 from agent.source.contacts import Contacts
-from agent.source.gate import contains, judge_history, judge_signatures
 from agent.source.library import library
 from agent.source.network import REFS, download, remote_refs
 from agent.source.remote import Remote
@@ -69,6 +68,8 @@ class Source:
         Raises FetchFailed, and RevisionRejected when the branch no longer contains the accepted commit, or when it is
         not signed as it should be; no ref has moved then.
         """
+        from agent.source.gate import judge_history, judge_signatures  # the daemon does without
+
         self._repository()
         tip = self.contacts.first_answer(self._bring_tip)
         revision = self.revision(tip)
@@ -89,6 +90,8 @@ class Source:
 
     def judge(self, revision: Revision, accepted: str) -> None:
         """Hold a revision that a person asked for by name to the signatures that all need. Raises RevisionRejected."""
+        from agent.source.gate import contains, judge_signatures
+
         if not accepted or not contains(self._repository(), accepted, revision.commit):
             revision.signed_by = judge_signatures(self._repository(), revision.commit, accepted, self.trust)
 

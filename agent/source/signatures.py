@@ -11,7 +11,6 @@ import base64
 import os
 import re
 import stat
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -186,6 +185,8 @@ def _run(trust: Trust, argv: Sequence[str], data: bytes) -> Ended:
 @contextmanager
 def _file(text: bytes, name: str) -> Iterator[str]:
     """A file that only we can read, for programs that take a signature or keys by their path."""
+    import tempfile  # the daemon, which only reads the settings, does without
+
     with tempfile.TemporaryDirectory(prefix="gitops-agent-") as directory:
         path = os.path.join(directory, name)
         with open(path, "wb") as file:
