@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from types import FrameType
 
@@ -53,16 +53,24 @@ class Asked:
 
 def desired_for(session: Session, reason: str, ref: str | None) -> Desired:
     """Find what is to be held in a pass of this reason. Raises RevisionError when there is nothing to hold."""
+    if reason != "poll":
+        session.source.contacts.forgive()
     if session.site.working_tree or ref:
         return session.newest(ref)
     if reason in ("drift", "retry"):
-        return desired_in_force(session.source, session.store, session.compiled)
-    return newest_desired(session.source, session.store, session.compiled)
+        return desired_in_force(session.source, session.floor, session.store, session.compiled)
+    return newest_desired(session.source, session.floor, session.store, session.compiled)
 
 
 def unmoved(session: Session) -> bool:
-    """Ask the remote for one ref: tell whether it is the one last attempted. Raises FetchFailed."""
-    return session.source.remote_tip() == session.store.recall("attempted")
+    """Ask the remote for one ref: tell whether it is the one last attempted, by the same keys. Raises FetchFailed."""
+    tip, store = session.source.remote_tip(), session.store
+    if (
+        tip != store.recall("in_force")
+        and read_status(session.site.status_path).get("source", {}).get("state") == "failed"
+    ):
+        return False  # what was refused before the silence is to be said again
+    return (tip, session.source.trust.mark()) == (store.recall("attempted"), store.recall("attempted_by"))
 
 
 def make_pass(session: Session, asked: Asked, desired: Desired, conduct: Conduct, started: float) -> Report:
@@ -91,7 +99,14 @@ def make_pass(session: Session, asked: Asked, desired: Desired, conduct: Conduct
         retry_at=_retry_at(session, result),
         good=track.good(store),
         one_way=result.one_way,
-        notices=[*store.notices, *session.source.notices, *host.notices, *remarks(result.outcomes)],
+        notices=[
+            *store.notices,
+            *session.floor.notices,
+            *session.source.notices,
+            *host.notices,
+            *remarks(result.outcomes),
+        ],
+        origin=session.origin(held.revision.commit),
     )
     _write(session, report)
     if _journalled(session):
@@ -135,6 +150,8 @@ def _tell_both(tell: Callable[[Outcome], None], revision: str, outcome: Outcome)
 
 def _journal(report: Report) -> None:
     revision = report.revision.commit
+    for notice in report.notices:
+        journal.send("noticed", notice, revision=revision)
     if report.rejection is not None:
         result = "unreachable" if isinstance(report.rejection, FetchFailed) else "refused"
         journal.send(result, str(report.rejection), revision=report.attempted)
@@ -147,7 +164,8 @@ def _journal(report: Report) -> None:
 
 def _write(session: Session, report: Report) -> None:
     if report.reason not in ("drift", "retry") and not isinstance(report.rejection, FetchFailed):
-        session.store.remember(attempted=report.attempted or report.revision.commit)
+        attempted = report.attempted or report.revision.commit
+        session.store.remember(attempted=attempted, attempted_by=session.source.trust.mark())
     last = session.store.last_pass()
     failing = sorted(outcome.id for outcome in report.outcomes if outcome.result in ("failed", "blocked", "pending"))
     message = str(report.rejection or report.held_back or ", ".join(failing))
@@ -177,13 +195,13 @@ def note_contact(session: Session, error: FetchFailed | None) -> None:
     path = session.site.status_path
     status = read_status(path)
     if status:
-        before = status.get("source", {})
+        before, origin = status.get("source", {}), session.origin(status["revision"]["commit"])
         if error is None:
-            status["source"] = {**before, "fetched_at": round(time.time(), 3)}
+            status["source"] = {**before, **asdict(origin), "fetched_at": round(time.time(), 3)}
             if before.get("state") == "failed":
                 status["source"] |= {"state": "current", "error": ""}
         else:
-            status["source"] = source_state(before, error, "", time.time())
+            status["source"] = source_state(before, error, "", origin, time.time())
             if before.get("state") != "failed" and _journalled(session):  # once, not with every poll
                 journal.send("unreachable", str(error))
         write_status(path, status)

@@ -19,6 +19,15 @@ from modules.checks import Health
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where revisions come from: the accepted commit, who signed the one in force, and what each remote last said."""
+
+    accepted: str = ""
+    signed_by: str = ""
+    remotes: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True)
 class Report:
     """One pass: why it ran, on which revision, and what each resource came to."""
 
@@ -39,6 +48,7 @@ class Report:
     good: str = ""  # the commit that was last applied and stayed healthy
     one_way: Sequence[str] = ()  # what a revision that was rolled back did and cannot be undone
     notices: Sequence[str] = ()
+    origin: Origin = Origin()
 
     @property
     def counts(self) -> dict[str, int]:

@@ -62,6 +62,11 @@ def with_dnf(suite: str) -> Image:
     return Image(suite, (RUNTIME, DNF))
 
 
+def with_verifiers(suite: str) -> Image:
+    """With the programs that judge signatures as well."""
+    return Image(suite, (RUNTIME, ("gpgv", "openssh-client")))
+
+
 def mirror() -> str:
     """The archive this machine's own apt uses."""
     asked = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]
