@@ -111,6 +111,13 @@ def _mode(value: object) -> str:
     return text
 
 
+def _engine(value: object) -> str:
+    text = _text(value)
+    if text not in ("", "docker", "podman", "quadlet") and not text.removeprefix("unix://").startswith("/"):
+        raise ValueError(f"must be docker, podman, quadlet or the path of a Unix socket, not {text!r}")
+    return text
+
+
 _TYPES = {
     _text: "text",
     _urls: "list of URLs",
@@ -125,6 +132,7 @@ _TYPES = {
     _positive: "whole number",
     _rollback: "`never`, `health` or `failure`",
     _drift: "`enforce` or `report`",
+    _engine: "engine",
 }
 
 
@@ -195,7 +203,15 @@ class Settings:
     verify_content_every: int = setting(
         _positive, 12, "In how many passes the content of each file is read once though its status shows no change."
     )
-    container_engine: str = setting(_path, "", "The socket of the container engine; the usual ones when not set.")
+    container_engine: str = setting(
+        _engine,
+        "",
+        "`docker`, `podman`, `quadlet` (Podman's containers as units of systemd), or the path of an engine's socket; "
+        "the one that is installed when not set.",
+    )
+    registry_auth_file: str = setting(
+        _path, "", "Logins for image registries, as `docker login` writes them; readable by root alone."
+    )
     secret_identity: str = setting(
         _path, "/etc/ssh/ssh_host_ed25519_key", "The private key that opens secrets: this host's own, of ssh or age."
     )

@@ -129,7 +129,7 @@ def make_pass(session: Session, asked: Asked, desired: Desired, conduct: Conduct
     """Hold the host to what is desired, then write the history (when anything happened) and the status file."""
     site, store = session.site, session.store
     ledger = Ledger(site.ledger_path, site.verify_content_every)
-    host = LocalHost(site.root, desired.read, site.engine_socket, ledger, site.state_dir)
+    host = LocalHost(site.root, desired.read, site.engine, ledger, site.state_dir)
     conduct = _conduct(session, asked, desired, conduct)
     overtaken = Overtaken(session, _attempted(session, asked, desired))
     result = hold(desired, host, session.source, store, Means(conduct, replace(site.care, overtaken=overtaken)))

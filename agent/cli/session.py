@@ -19,6 +19,7 @@ from agent.cli.opening import opener, trust
 from agent.desired import Desired, compile_tree
 from agent.errors import ConfigInvalid, StateUnusable
 from agent.health import Timing
+from agent.host.engine_choice import EngineChoice
 from agent.reconcile import Care
 from agent.report import Origin
 from agent.settings import Settings, load
@@ -40,7 +41,7 @@ class Site:
     fallbacks: tuple[Remote, ...]
     trust: Trust
     working_tree: bool
-    engine_socket: str
+    engine: EngineChoice
     secret_identity: str
     care: Care
     health_interval: int  # seconds
@@ -95,7 +96,7 @@ def site_of(options: argparse.Namespace, settings: Settings | None = None) -> Si
         fallbacks=tuple(settings.remote(url, settings.branch) for url in settings.fallbacks if not options.repo),
         trust=trust(settings.verify, settings.trusted_keys),
         working_tree=options.working_tree,
-        engine_socket=settings.container_engine,
+        engine=EngineChoice(settings.container_engine, settings.registry_auth_file),
         secret_identity=settings.secret_identity,
         care=_care(settings),
         health_interval=settings.health_interval,
