@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
@@ -103,6 +104,28 @@ def desired_at(source: Source, commit: str, compiler: Compiler) -> Desired:
     """Compile one revision that is here. Raises RevisionError."""
     revision = source.revision(commit)
     return Desired(compiler(revision), revision, compiler)
+
+
+def desired_by_itself(source: Source, store: Store, compiler: Compiler) -> Desired:
+    """What a pass holds that does not ask the remote: the revision in force, and why not the newest that was seen."""
+    held = desired_in_force(source, store, compiler)
+    return replace(held, rejection=refusal(store), attempted=store.recall("attempted"))
+
+
+def refuse(store: Store, rejection: RevisionError | None, attempted: str) -> None:
+    """Remember what came of the newest revision: that it is held, or why it is not."""
+    reason = getattr(rejection, "reason", type(rejection).__name__)
+    kept = {"message": str(rejection), "commit": attempted, "reason": reason} if rejection else {}
+    store.remember(attempted=attempted, refused=json.dumps(kept))
+
+
+def refusal(store: Store) -> RevisionRejected | None:
+    """Why the newest revision that was seen is not held, as long as that stands."""
+    known = json.loads(store.recall("refused") or "{}")
+    lifted = (known.get("reason") == PINNED and orders.given(store, orders.PIN) is None) or (
+        known.get("reason") == ROLLED_BACK and not track.rejections(store)
+    )
+    return RevisionRejected(**known) if known and not lifted else None
 
 
 def _refuse_unpinned(store: Store, revision: Revision) -> None:

@@ -73,14 +73,15 @@ def _run(session: Session, asked: Asked, stop: Stop, started: float) -> int:
     report = make_pass(session, asked, desired, Conduct(tell, stop, begin=_begin), started)
     retry = report.rejection.retry.name if isinstance(report.rejection, RevisionError) else ""
     status = 1 if report.rejection is not None else report.exit_status
-    again = {"again_at": _again_at(report, session.site.health_interval)}
+    again = {"again_at": _again_at(report, session.site.health_interval), "overtaken": report.overtaken}
     _emit("report", **{**report_to_json(report), **again, "exit": status, "retry": retry, "outcomes": []})
     return status
 
 
 def _again_at(report: Report, health_interval: int) -> float:
     """When the daemon looks again, before its timers do: to try what failed, and to watch what has to prove itself."""
-    moments = [float(report.retry_at), time.time() + health_interval if report.soak_until else 0.0]
+    look = min(time.time() + health_interval, report.soak_until)
+    moments = [float(report.retry_at), look]
     return min((moment for moment in moments if moment), default=0.0)
 
 

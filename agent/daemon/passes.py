@@ -126,6 +126,8 @@ class Passes:
             return
         summary = report["summary"]
         self._again(float(report.get("again_at", 0)))
+        if report.get("overtaken"):
+            self.ask("poll")
         if report["revision"]:
             self._verdict = f"{report['verdict']} {report['revision'][:7]}: {summary}"
         else:

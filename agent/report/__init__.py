@@ -38,6 +38,7 @@ class Report:
     retry_at: int = 0  # seconds since the epoch; 0 when nothing is tried again
     good: str = ""  # the commit that was last applied and stayed healthy
     one_way: Sequence[str] = ()  # what a revision that was rolled back did and cannot be undone
+    overtaken: bool = False  # the remote has a newer revision by now
     notices: Sequence[str] = ()
 
     @property

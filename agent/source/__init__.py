@@ -54,6 +54,10 @@ class Source:
         if known is not None:  # so that only what is newer is downloaded
             self._accept(str(known.target))
 
+    def holds(self, commit: str) -> bool:
+        """Tell whether a commit is here and can be read."""
+        return self._has(commit)
+
     def remote_tip(self) -> str:
         """Ask which commit the branch is at; downloads nothing. Raises FetchFailed."""
         self._repository()
