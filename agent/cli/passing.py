@@ -18,9 +18,11 @@ from agent.errors import FetchFailed
 from agent.host import LocalHost
 from agent.reconcile import Means, Result, hold
 from agent.report import Report, drift_to_json, summary
+from agent.report.recorded import is_news, record_of
 from agent.report.standing import source_state, status_of
 from agent.status import read_status, write_status
-from agent.store import PassRecord
+
+REPAIRS_SECONDS = 86_400  # what status tells of drift that was repaired
 
 
 @dataclass
@@ -88,6 +90,7 @@ def make_pass(session: Session, asked: Asked, desired: Desired, conduct: Conduct
         retry_at=_retry_at(session, result),
         good=track.good(store),
         one_way=result.one_way,
+        repairs=store.history.repaired(time.time() - REPAIRS_SECONDS),
         notices=[*store.notices, *session.source.notices],
     )
     _write(session, report)
@@ -145,26 +148,10 @@ def _journal(report: Report) -> None:
 def _write(session: Session, report: Report) -> None:
     if report.reason not in ("drift", "retry") and not isinstance(report.rejection, FetchFailed):
         session.store.remember(attempted=report.attempted or report.revision.commit)
-    last = session.store.last_pass()
-    failing = sorted(outcome.id for outcome in report.outcomes if outcome.result in ("failed", "blocked", "pending"))
-    message = str(report.rejection or report.held_back or ", ".join(failing))
-    news = not last or (last["verdict"], last["revision"], last["message"]) != (
-        report.verdict,
-        report.revision.commit,
-        message,
-    )
-    if report.changed or news:
-        session.store.record_pass(
-            PassRecord(
-                report.started,
-                report.seconds,
-                report.reason,
-                report.revision.commit,
-                report.verdict,
-                report.counts,
-                message,
-            )
-        )
+    history = session.store.history
+    record = record_of(report)
+    if is_news(record, history.last_pass()):
+        history.record(record)
     path = session.site.status_path
     write_status(path, status_of(report, read_status(path), session.site.limits))
 
