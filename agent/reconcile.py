@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
-from agent import health, orders, track
+from agent import __version__, health, orders, track
 from agent.apply import Author, Conduct, Outcome, apply_plan
 from agent.apply.outcome import BLOCKED, CHANGED, FAILED, SETTLED
+from agent.causes import FACTS, REVISION, UPGRADE
 from agent.desired import Desired, desired_at, rolled_back
 from agent.errors import RevisionRejected
 from agent.plan import Known, Plan, make_plan
@@ -63,7 +64,16 @@ class Result:
 def plan_desired(desired: Desired, host: HostView, store: Store) -> Plan:
     """Plan what is desired on a host that is only looked at."""
     settled = store.recall("settled") == desired.compiled.digest
-    return make_plan(desired.compiled.catalog, host, Known(store.inventory, store.owed(), settled))
+    known = Known(store.inventory, store.owed(), settled, partial(_news, desired, store))
+    return make_plan(desired.compiled.catalog, host, known)
+
+
+def _news(desired: Desired, store: Store) -> str:
+    """What is new since all was last applied: the revision, or else the agent, or else the host."""
+    commit, _, version = store.recall("applied").partition(" ")
+    if not commit or commit != desired.revision.commit:
+        return REVISION
+    return FACTS if version == __version__ else UPGRADE
 
 
 def reconcile(desired: Desired, host: WatchedHost, store: Store, conduct: Conduct, care: Care) -> Result:
@@ -78,7 +88,7 @@ def reconcile(desired: Desired, host: WatchedHost, store: Store, conduct: Conduc
     author = Author(desired.revision.commit, desired.revision.author, desired.revision.summary)
     outcomes = apply_plan(plan, host, store, author, conduct)
     if all(outcome.result in SETTLED for outcome in outcomes):
-        store.remember(settled=desired.compiled.digest)
+        store.remember(settled=desired.compiled.digest, applied=f"{desired.revision.commit} {__version__}")
     result = Result(desired, outcomes)
     settle = partial(health.settle, checks, host, timing=care.timing, stopped=partial(_go_on, conduct, care))
     if result.changed:

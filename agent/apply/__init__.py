@@ -6,8 +6,9 @@ a change and its restart loses neither.
 
 from __future__ import annotations
 
-from agent.apply.application import Application, Author, Conduct, InHand
+from agent.apply.application import Application, Conduct, InHand
 from agent.apply.approval import Approval
+from agent.apply.audit import Author
 from agent.apply.outcome import (
     BLOCKED,
     CONVERGED,
@@ -43,6 +44,7 @@ def apply_plan(plan: Plan, host: Host, store: Store, author: Author, conduct: Co
     if not conduct.stopped():
         application.deliver_rest()
     application.adopt()
+    store.history.trim()
     return list(application.outcomes.values())
 
 

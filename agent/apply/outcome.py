@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from agent.plan import REVISION, Step
+from agent.causes import REVISION
+from agent.plan import Step
 from modules.api import Drift, ResourceError
 
 IN_SYNC = "in_sync"

@@ -14,7 +14,7 @@ from agent.cli.parser import add_json, add_place
 from agent.cli.passing import Asked, Stop, desired_for, make_pass
 from agent.cli.progress import Progress, applying, observing
 from agent.cli.session import site_of, writing
-from agent.cli.text import outcome_line, paint, printable
+from agent.cli.text import by_author, outcome_line, paint, printable
 from agent.report import Report, outcome_to_json, report_to_json, summary
 
 HELP = "Converge this host to the newest revision now. Prints a line for each resource that is not in sync."
@@ -67,7 +67,7 @@ def _tell(progress: Progress, outcome: Outcome) -> None:
 def _conclude(report: Report) -> None:
     revision = report.revision
     said = printable(revision.summary)
-    name = f'{revision.commit[:7]} "{said}"' if revision.commit else said
+    name = f'{revision.commit[:7]} "{said}"{by_author(revision.author)}' if revision.commit else said
     for notice in report.notices:
         print(f"notice: {printable(notice)}", file=sys.stderr)
     print(f"{report.host}: {name}: {summary(report.counts)} in {report.seconds:.1f} s")

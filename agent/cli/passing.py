@@ -20,9 +20,12 @@ from agent.host import LocalHost
 from agent.host.ledger import Ledger
 from agent.reconcile import Means, Result, hold
 from agent.report import Report, drift_to_json, summary
+from agent.report.recorded import is_news, record_of
 from agent.report.standing import source_state, status_of
 from agent.status import read_status, write_status
-from agent.store import PassRecord, Store
+from agent.store import Store
+
+REPAIRS_SECONDS = 86_400  # what status tells of drift that was repaired
 
 
 @dataclass
@@ -129,6 +132,7 @@ def make_pass(session: Session, asked: Asked, desired: Desired, conduct: Conduct
         good=track.good(store),
         one_way=result.one_way,
         overtaken=overtaken.newer,
+        repairs=store.history.repaired(time.time() - REPAIRS_SECONDS),
         notices=[*store.notices, *session.source.notices, *host.notices],
     )
     _write(session, report)
@@ -194,26 +198,10 @@ def _journal(report: Report) -> None:
 def _write(session: Session, report: Report) -> None:
     if not isinstance(report.rejection, FetchFailed):
         refuse(session.store, report.rejection, report.attempted or report.revision.commit)
-    last = session.store.last_pass()
-    failing = sorted(outcome.id for outcome in report.outcomes if outcome.result in ("failed", "blocked", "pending"))
-    message = str(report.rejection or report.held_back or ", ".join(failing))
-    news = not last or (last["verdict"], last["revision"], last["message"]) != (
-        report.verdict,
-        report.revision.commit,
-        message,
-    )
-    if report.changed or news:
-        session.store.record_pass(
-            PassRecord(
-                report.started,
-                report.seconds,
-                report.reason,
-                report.revision.commit,
-                report.verdict,
-                report.counts,
-                message,
-            )
-        )
+    history = session.store.history
+    record = record_of(report)
+    if is_news(record, history.last_pass()):
+        history.record(record)
     path = session.site.status_path
     write_status(path, status_of(report, read_status(path), session.site.limits))
 

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from agent.apply.refreshes import ACTIONS, HOST, Consumers
-from agent.cli.content import diff_of
-from agent.cli.text import ago, differences, join_columns, one_line, paint, printable, short
+from agent.cli.text import (
+    ago,
+    by_author,
+    cause_prefix,
+    diff_line,
+    differences,
+    join_columns,
+    one_line,
+    paint,
+    printable,
+    short,
+)
 from agent.desired import Desired
-from agent.plan import DRIFT, Plan, Step
+from agent.diffs import difference_of
+from agent.plan import Plan, Step
 from agent.report import drift_to_json
 from modules.api import HostView
 
@@ -63,7 +74,7 @@ def plan_lines(plan: Plan, desired: Desired, host: HostView, in_force: str) -> I
     refreshes = refreshes_of(plan)
     for step in plan.steps:
         if not step.in_sync:
-            yield from _step_lines(step, host)
+            yield from _step_lines(step, host, desired.redact)
         if step.node.id in refreshes:
             action, causes = refreshes.pop(step.node.id)
             yield _line("refresh", step.node.id, f"{action}, because {', '.join(causes)}", "")
@@ -84,9 +95,8 @@ def heading(desired: Desired, host: HostView, in_force: str) -> str:
     if not revision.commit:
         return f"{name}{where}: {printable(revision.summary)}"
     before = f"{in_force[:7]} -> " if in_force and in_force != revision.commit else ""
-    return (
-        f'{name}{where}: {before}{revision.commit[:7]} "{printable(revision.summary)}" ({ago(revision.committed_at)})'
-    )
+    said = f'"{printable(revision.summary)}"{by_author(revision.author)}'
+    return f"{name}{where}: {before}{revision.commit[:7]} {said} ({ago(revision.committed_at)})"
 
 
 def counted(plan: Plan) -> str:
@@ -113,26 +123,21 @@ def _line(action: str, name: str, text: str, place: str) -> str:
     return join_columns(f"  {paint(sign, colour)} {one_line(name):<40} {printable(text)}", one_line(place))
 
 
-def _step_lines(step: Step, host: HostView) -> Iterator[str]:
+def _step_lines(step: Step, host: HostView, redact: Callable[[str], str]) -> Iterator[str]:
     place, action = str(step.node.place), action_of(step)
     if step.error is not None:
         yield _line(action, step.node.id, str(step.error), place)
         return
-    diff, diff_text = diff_of(step, host)
+    difference = difference_of(step, host)
     shown = {name: change for name, change in drift_to_json(step.drift).items() if name != "content"}
     if action == "create":
         text = ", ".join(f"{name} {short(change[1])}" for name, change in shown.items() if name != "ensure")
     else:
         text = differences(shown)
-    text = ", ".join(part for part in (text, diff_text) if part) or differences(drift_to_json(step.drift))
-    yield _line(action, step.node.id, ("drift: " if step.cause == DRIFT else "") + text, place)
-    for line in diff:
-        yield "      " + _painted(printable(line))
-
-
-def _painted(line: str) -> str:
-    colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
-    return paint(line, colour) if colour else line
+    text = ", ".join(part for part in (text, difference.size) if part) or differences(drift_to_json(step.drift))
+    yield _line(action, step.node.id, cause_prefix(step.cause) + text, place)
+    for line in difference.lines:
+        yield "      " + diff_line(redact(line))
 
 
 def plan_to_json(plan: Plan, desired: Desired, host: HostView) -> dict[str, Any]:
@@ -143,8 +148,10 @@ def plan_to_json(plan: Plan, desired: Desired, host: HostView) -> dict[str, Any]
         "host": desired.compiled.catalog.host,
         "root": host.root,
         "revision": desired.revision.commit,
+        "author": desired.revision.author,
+        "summary": desired.revision.summary,
         "pending": plan.pending,
-        "steps": [_step_to_json(step, host) for step in plan.steps if not step.in_sync],
+        "steps": [_step_to_json(step, host, desired.redact) for step in plan.steps if not step.in_sync],
         "refreshes": [
             {"id": name, "action": action, "because": causes} for name, (action, causes) in refreshes.items()
         ],
@@ -156,13 +163,13 @@ def plan_to_json(plan: Plan, desired: Desired, host: HostView) -> dict[str, Any]
     }
 
 
-def _step_to_json(step: Step, host: HostView) -> dict[str, Any]:
+def _step_to_json(step: Step, host: HostView, redact: Callable[[str], str]) -> dict[str, Any]:
     return {
         "id": step.node.id,
         "action": action_of(step),
         "cause": step.cause,
         "place": str(step.node.place),
         "drift": drift_to_json(step.drift),
-        "diff": diff_of(step, host)[0],
+        "diff": [redact(line) for line in difference_of(step, host).lines],
         "error": str(step.error) if step.error else "",
     }

@@ -9,6 +9,7 @@ from typing import Any
 
 from agent.apply import BLOCKED, CONVERGED, FAILED, IN_SYNC, PENDING, RELEASED, REMOVED, RESULTS, Outcome
 from agent.apply.outcome import CHANGED
+from agent.causes import CAUSES, DRIFT
 from agent.desired import ROLLED_BACK
 from agent.errors import RevisionError
 from agent.health import Verdict
@@ -40,6 +41,7 @@ class Report:
     one_way: Sequence[str] = ()  # what a revision that was rolled back did and cannot be undone
     overtaken: bool = False  # the remote has a newer revision by now
     notices: Sequence[str] = ()
+    repairs: Mapping[str, Any] = field(default_factory=lambda: {"count": 0, "last_id": "", "last_at": 0})  # of drift
 
     @property
     def counts(self) -> dict[str, int]:
@@ -67,6 +69,12 @@ class Report:
     def changed(self) -> bool:
         """Tell whether the pass changed anything."""
         return any(outcome.result in CHANGED for outcome in self.outcomes)
+
+    @property
+    def cause(self) -> str:
+        """Why the pass changed anything: drift only when nothing else did; empty when nothing was changed."""
+        causes = {outcome.cause for outcome in self.outcomes if outcome.result in CHANGED}
+        return next((cause for cause in CAUSES if cause in causes and cause != DRIFT), DRIFT if causes else "")
 
 
 def summary(counts: Mapping[str, int]) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent.apply import BLOCKED, FAILED, PENDING
+from agent.causes import DRIFT
 from agent.errors import FetchFailed, RevisionError, RevisionRejected
 from agent.health import worst
-from agent.plan import DRIFT
 from agent.report import Report, outcome_to_json, summary, verdict_to_json
 from agent.report.conditions import conditions_of, waiting_for, with_ages
 from agent.source import Revision, WorkingTree
@@ -37,7 +37,12 @@ def status_of(report: Report, previous: Mapping[str, Any], limits: Mapping[str, 
             "good": report.good,
         },
         "source": _source(report, previous, now),
-        "sync": {"state": _sync_state(report), "observed_at": now, "counts": report.counts},
+        "sync": {
+            "state": _sync_state(report),
+            "observed_at": now,
+            "counts": report.counts,
+            "repairs": dict(report.repairs),
+        },
         "health": {
             "state": worst(report.health).value,
             "observed_at": now,
@@ -63,6 +68,8 @@ def _operation(report: Report, now: float) -> dict[str, Any]:
         "state": "waiting" if waiting or report.retry_at or report.soak_until else "idle",
         "result": "rolled_back" if rolled_back else "failed" if failed else "succeeded",
         "reason": report.reason,
+        "cause": report.cause,
+        "revision": report.revision.commit,
         "waiting_for": waiting,
         "retry_at": report.retry_at,
         "soak_until": report.soak_until,
