@@ -105,25 +105,17 @@ def worst(verdicts: Sequence[Verdict]) -> Health:
     return max((verdict.health for verdict in verdicts), key=_ORDER.index, default=Health.HEALTHY)
 
 
-def regressions(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """What counts against a change: required, well before it, and ill now."""
-    return [verdict for verdict in verdicts if verdict.required and verdict.regressed]
-
-
 def checks_of(catalog: Catalog) -> tuple[Check, ...]:
     """The checks that the repository declares, and those that resources bring by themselves, each once."""
     return tuple({check.id: check for check in (*(check for check, _ in _brought(catalog)), *catalog.checks)}.values())
 
 
 def at_rest(catalog: Catalog, in_sync: Collection[str], host: Watcher) -> list[Verdict]:
-    """What checks see where nothing was changed: what a resource brings is well when the resource is in sync."""
+    """What checks see where nothing was changed: what a resource brings is well when the resource is in sync, unasked."""
     declared = {check.id for check in catalog.checks}
     brought = [(check, name) for check, name in _brought(catalog) if check.id not in declared]
-    seen = [
-        Verdict(check.id, *((Health.HEALTHY, "") if name in in_sync else (Health.DEGRADED, f"{name} is not in sync")))
-        for check, name in brought
-    ]
-    return [*seen, *look(catalog.checks, host)]
+    well = [Verdict(check.id, Health.HEALTHY, required=check.required) for check, name in brought if name in in_sync]
+    return [*well, *look([check for check, name in brought if name not in in_sync], host), *look(catalog.checks, host)]
 
 
 def _brought(catalog: Catalog) -> Iterator[tuple[Check, str]]:
@@ -137,8 +129,15 @@ def _ask(checks: Sequence[Check], host: Watcher) -> dict[str, Seen]:
         by_kind[type(check)].append(check)
     found: dict[str, Seen] = {}
     for kind, some in by_kind.items():
-        found |= zip((check.id for check in some), kind.ask_all(host, some), strict=True)
+        found |= zip((check.id for check in some), _answers(kind, some, host), strict=True)
     return found
+
+
+def _answers(kind: type[Check], checks: Sequence[Check], host: Watcher) -> Sequence[Seen]:
+    try:
+        return kind.ask_all(host, checks)
+    except Exception as error:  # noqa: BLE001  (whatever a check meets, it must not end the pass that mends the host)
+        return [Seen(Health.UNKNOWN, f"it cannot be asked: {type(error).__name__}: {error}")] * len(checks)
 
 
 def _verdict(check: Check, seen: Seen, before: Verdict | None = None) -> Verdict:

@@ -14,7 +14,11 @@ MESSAGE_IDS: Mapping[str, tuple[str, str]] = {  # result -> id, meaning; documen
     "removed": ("066f260138834095b5e3e211eacb72f7", "a resource that left Git was removed"),
     "released": ("c7dd7b84fabf4b28ad5808cdb0683d45", "a resource that left Git was left as it is"),
     "failed": ("b1dfe943295f4cc09944a47f1ca9ac1f", "a resource could not be converged"),
-    "blocked": ("5d02a0a38d474f28a65b3a2f119bf3de", "a resource waits for one that failed, or for a person"),
+    "blocked": ("5d02a0a38d474f28a65b3a2f119bf3de", "a resource waits for one that failed"),
+    "pending": (
+        "75c04e61a519405aa6e572e364a20865",
+        "a difference is left for now: it is only reported, or a person decides",
+    ),
     "report": ("7a6144cf3f82442ea01a537de6bac8ae", "a pass ended that changed something or went wrong"),
     "refused": ("edebaf5ec78b4f18af8cbc1be5779a48", "a newer revision is refused; the one in force stays"),
     "unreachable": ("661835c97ba34031a245a18a6802c9a3", "the remote did not answer; what is in force is still held"),
@@ -34,6 +38,7 @@ PRIORITY: Mapping[str, int] = {  # of what is more than news
     "crashed": ERR,
     "settings_refused": ERR,
     "blocked": WARNING,
+    "pending": WARNING,
     "unreachable": WARNING,
     "released": NOTICE,
 }

@@ -13,7 +13,6 @@ from agent.apply import Author, Conduct, Outcome, apply_plan
 from agent.apply.outcome import BLOCKED, CHANGED, FAILED, SETTLED
 from agent.causes import FACTS, REVISION, UPGRADE
 from agent.desired import Desired, desired_at, rolled_back
-from agent.errors import RevisionRejected
 from agent.plan import Known, Plan, make_plan
 from agent.source import Source
 from agent.store import Store
@@ -53,7 +52,6 @@ class Result:
     desired: Desired
     outcomes: Sequence[Outcome]
     health: Sequence[health.Verdict] = ()
-    one_way: Sequence[str] = ()  # what was changed by a revision that was rolled back and cannot be undone
 
     @property
     def changed(self) -> bool:
@@ -139,9 +137,9 @@ def hold(desired: Desired, host: WatchedHost, source: Source, store: Store, mean
     back = track.good(store)
     if reason and care.rollback != NEVER and back and orders.given(store, orders.PIN) is None:
         good = desired_at(source, back, desired.compiler)
-        kept = _reject(result, reason, store)
+        bad = _reject(result, reason, store)
         again = reconcile(good, host, store, conduct, care)
-        return replace(again, desired=kept.instead(good), one_way=kept.one_way)
+        return replace(again, desired=replace(good, rejection=rolled_back(bad), attempted=bad.commit))
     return result
 
 
@@ -151,7 +149,7 @@ def _judge(result: Result, store: Store, care: Care, failing: frozenset[str]) ->
     plan, commit = desired.compiled.plan, desired.revision.commit
     failed = [outcome.id for outcome in result.outcomes if outcome.result == FAILED]
     store.remember(failing=" ".join(sorted(failed)))
-    soak = track.soaking(store, plan) or track.Soak(plan, commit, int(now), ())
+    soak = _trial(plan, commit, store, int(now))
     if not soak.until:
         soak = replace(soak, until=int(now) + care.soak_seconds)
         track.begin_soak(store, soak)
@@ -167,24 +165,23 @@ def _judge(result: Result, store: Store, care: Care, failing: frozenset[str]) ->
     return ""
 
 
-@dataclass(frozen=True)
-class Rejected:
-    """A revision that proved bad, and what it changed that cannot be undone."""
+def _trial(plan: str, commit: str, store: Store, now: int) -> track.Soak:
+    """The trial that a revision is in: its own, or that of the one before it, whose changes it holds on to."""
+    soak = track.soaking(store)
+    if soak is None or commit == track.good(store):
+        return track.Soak(plan, commit, now, ())
+    if soak.plan != plan:
+        soak = replace(soak, plan=plan, commit=commit)
+        track.begin_soak(store, soak)
+    return soak
 
-    rejection: RevisionRejected
-    one_way: Sequence[str]
 
-    def instead(self, good: Desired) -> Desired:
-        """The good revision, held in the place of this one."""
-        return replace(good, rejection=self.rejection, attempted=self.rejection.commit)
-
-
-def _reject(bad: Result, reason: str, store: Store) -> Rejected:
-    """Remember what proved bad, so that it is not applied again by itself."""
+def _reject(bad: Result, reason: str, store: Store) -> track.Rejection:
+    """Remember what proved bad, so that it is not applied again by itself, and what of it cannot be undone."""
     desired = bad.desired
-    rejected = track.Rejection(desired.compiled.plan, desired.revision.commit, reason, int(time.time()))
-    track.reject(store, rejected)
-    store.remember(soak="")
     one_way = {node.id for node in desired.compiled.catalog.nodes if node.resource.one_way}
     kept = sorted(outcome.id for outcome in bad.outcomes if outcome.result in CHANGED and outcome.id in one_way)
-    return Rejected(rolled_back(rejected), kept)
+    rejection = track.Rejection(desired.compiled.plan, desired.revision.commit, reason, int(time.time()), kept)
+    track.reject(store, rejection)
+    store.remember(soak="")
+    return rejection

@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps(report_to_json(report), indent=2))
     else:
         _conclude(report)
-    return 1 if report.rejection is not None else report.exit_status
+    return report.exit_status
 
 
 def _silent(_outcome: Outcome) -> None:

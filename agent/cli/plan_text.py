@@ -23,7 +23,7 @@ from agent.desired import Desired
 from agent.diffs import difference_of
 from agent.plan import Plan, Step
 from agent.report import drift_to_json
-from modules.api import HostView
+from modules.api import HostView, Resource
 
 ABSENT = ("absent", "purged", None)
 SIGNS = {
@@ -84,7 +84,7 @@ def plan_lines(plan: Plan, desired: Desired, host: HostView, in_force: str) -> I
         yield _line("refresh", name, text, "")
     for removal in plan.removals:
         kind = "remove" if removal.undo is not None else "refresh"
-        yield _line(kind, removal.entry.id, removal.reason, "")
+        yield _line(kind, removal.entry.id, removal.reason + _one_way(removal.undo), "")
     yield f"{counted(plan)}  {paint('(nothing was changed)', 'dim')}"
 
 
@@ -123,6 +123,11 @@ def _line(action: str, name: str, text: str, place: str) -> str:
     return join_columns(f"  {paint(sign, colour)} {one_line(name):<40} {printable(text)}", one_line(place))
 
 
+def _one_way(resource: Resource | None) -> str:
+    """Say of what cannot be undone that it cannot."""
+    return " (one-way)" if resource is not None and resource.one_way else ""
+
+
 def _step_lines(step: Step, host: HostView, redact: Callable[[str], str]) -> Iterator[str]:
     place, action = str(step.node.place), action_of(step)
     if step.error is not None:
@@ -135,7 +140,7 @@ def _step_lines(step: Step, host: HostView, redact: Callable[[str], str]) -> Ite
     else:
         text = differences(shown)
     text = ", ".join(part for part in (text, difference.size) if part) or differences(drift_to_json(step.drift))
-    yield _line(action, step.node.id, cause_prefix(step.cause) + text, place)
+    yield _line(action, step.node.id, cause_prefix(step.cause) + text + _one_way(step.node.resource), place)
     for line in difference.lines:
         yield "      " + diff_line(redact(line))
 
@@ -156,7 +161,12 @@ def plan_to_json(plan: Plan, desired: Desired, host: HostView) -> dict[str, Any]
             {"id": name, "action": action, "because": causes} for name, (action, causes) in refreshes.items()
         ],
         "removals": [
-            {"id": removal.entry.id, "action": "remove" if removal.undo else "release", "reason": removal.reason}
+            {
+                "id": removal.entry.id,
+                "action": "remove" if removal.undo else "release",
+                "reason": removal.reason,
+                "one_way": removal.undo is not None and removal.undo.one_way,
+            }
             for removal in plan.removals
         ],
         "in_sync": sum(step.in_sync for step in plan.steps),
@@ -171,5 +181,6 @@ def _step_to_json(step: Step, host: HostView, redact: Callable[[str], str]) -> d
         "place": str(step.node.place),
         "drift": drift_to_json(step.drift),
         "diff": [redact(line) for line in difference_of(step, host).lines],
+        "one_way": step.node.resource.one_way,
         "error": str(step.error) if step.error else "",
     }

@@ -85,8 +85,9 @@ def _details(status: Mapping[str, Any], daemon: Mapping[str, Any]) -> Iterator[s
 def _source_line(status: Mapping[str, Any]) -> str:
     source, revision = status["source"], status["revision"]
     fetched = f"asked {ago(source['fetched_at'])}" if source["fetched_at"] else "never reached"
-    by = f" by {printable(revision['author'])}" if revision["author"] else ""
-    said = f' "{printable(revision["summary"])}"' if revision["commit"] else ""
+    waits = status["revisions"]["applied"] != revision["commit"]  # nothing may be changed: it was only compared with
+    by = f" by {printable(revision['author'])}" if revision["author"] and not waits else ""
+    said = f' "{printable(revision["summary"])}"' if revision["commit"] and not waits else ""
     text = f"source     {source['state']:<9} {held(status)}{said}{by}, {fetched}"
     return f"{text}\n           {first_line(source['error'])}" if source["error"] else text
 

@@ -10,7 +10,7 @@ from typing import Any
 from agent.apply import BLOCKED, CONVERGED, FAILED, IN_SYNC, PENDING, RELEASED, REMOVED, RESULTS, Outcome
 from agent.apply.outcome import CHANGED
 from agent.causes import CAUSES, DRIFT
-from agent.desired import ROLLED_BACK
+from agent.desired import PINNED, ROLLED_BACK
 from agent.errors import RevisionError
 from agent.health import Verdict
 from agent.source import Revision, WorkingTree
@@ -25,7 +25,7 @@ class Report:
 
     host: str
     reason: str  # start, poll, drift, sync, apply
-    revision: Revision | WorkingTree
+    revision: Revision | WorkingTree  # what the host was compared with
     branch: str
     outcomes: Sequence[Outcome]
     rejection: RevisionError | None
@@ -37,6 +37,7 @@ class Report:
     orders: Mapping[str, Any] = field(default_factory=dict)  # of people, by kind
     soak_until: int = 0  # seconds since the epoch; 0 when nothing has to prove itself
     retry_at: int = 0  # seconds since the epoch; 0 when nothing is tried again
+    in_force: str = ""  # the commit that was last applied: another than `revision` while nothing may be changed
     good: str = ""  # the commit that was last applied and stayed healthy
     one_way: Sequence[str] = ()  # what a revision that was rolled back did and cannot be undone
     overtaken: bool = False  # the remote has a newer revision by now
@@ -61,9 +62,12 @@ class Report:
 
     @property
     def exit_status(self) -> int:
-        """0 converged, 4 not all of it: something failed, is blocked or pending, or was rolled back."""
+        """0 converged, 1 the newest revision is refused, 4 something failed, is blocked or pending, or was rolled back."""
+        reason = getattr(self.rejection, "reason", "")
+        if self.rejection is not None and reason not in (ROLLED_BACK, PINNED):
+            return 1
         left = any(outcome.result in (FAILED, BLOCKED, PENDING) for outcome in self.outcomes)
-        return 4 if left or getattr(self.rejection, "reason", "") == ROLLED_BACK else 0
+        return 4 if left or reason == ROLLED_BACK else 0
 
     @property
     def changed(self) -> bool:

@@ -11,7 +11,7 @@ from agent.causes import DRIFT
 from agent.errors import FetchFailed, RevisionError, RevisionRejected
 from agent.health import worst
 from agent.report import Report, outcome_to_json, summary, verdict_to_json
-from agent.report.conditions import conditions_of, waiting_for, with_ages
+from agent.report.conditions import OF_REVISIONS, Condition, conditions_of, waiting_for, with_ages
 from agent.source import Revision, WorkingTree
 from agent.status import FORMAT
 
@@ -32,7 +32,7 @@ def status_of(report: Report, previous: Mapping[str, Any], limits: Mapping[str, 
         "checked_at": now,
         "revision": _revision(report.revision, report.branch),
         "revisions": {
-            "applied": report.revision.commit,
+            "applied": report.in_force or report.revision.commit,
             "attempted": report.attempted or report.revision.commit,
             "good": report.good,
         },
@@ -102,6 +102,21 @@ def _source(report: Report, previous: Mapping[str, Any], now: float) -> dict[str
     if report.reason in ("drift", "retry"):  # these do not ask the remote, so they know nothing new of it
         return dict(before) or {"state": "unknown", "fetched_at": 0, "error": "", "attempted": ""}
     return source_state(before, report.rejection, report.attempted, now)
+
+
+def after_contact(status: Mapping[str, Any], error: FetchFailed | None, now: float) -> dict[str, Any]:
+    """The status after the remote was asked for no more than its tip: it has nothing new, or it did not answer."""
+    before = status["source"]
+    others = [found for found in status["conditions"] if found["reason"] != "FetchFailed"]
+    if error is not None:
+        conditions = [*others, *with_ages([Condition("FetchFailed", str(error))], status["conditions"], now)]
+        return {**status, "source": source_state(before, error, "", now), "conditions": conditions}
+    source = {**before, "fetched_at": round(now, 3)}
+    if before["state"] == "failed":
+        refused = next((found for found in others if found["reason"] in OF_REVISIONS), None)
+        state = "pinned" if refused and refused["reason"] == "Pinned" else "rejected" if refused else "current"
+        source |= {"state": state, "error": refused["message"] if refused else ""}
+    return {**status, "source": source, "conditions": others}
 
 
 def source_state(
