@@ -35,15 +35,15 @@ def _judge_fresh(status: Mapping[str, Any], now: float) -> tuple[str, str]:
     source, holds = status["source"], f"{status['host']} holds {held(status)}"
     silent, old = now - source["fetched_at"], now - status["checked_at"]
     conditions = {found["reason"]: found["message"] for found in status["conditions"]}
+    order = status["orders"].get("suspend")
+    if order and not 0 < order["until"] < now:  # it may have been given since the last pass
+        conditions.setdefault("Suspended", f"suspended by {order['by']}: {order['reason']}")
     if status["verdict"] == CRITICAL:
         return CRITICAL, _failing(status, conditions)
     refused = next((reason for reason in REFUSED if reason in conditions), "")
     if refused or source["state"] == "rejected":
         why = conditions.get(refused, source["error"])
         return WARNING, f"{holds}, a newer revision is refused: {first_line(why)}"
-    order = status["orders"].get("suspend")
-    if order and "Suspended" not in conditions and not (order["until"] and order["until"] < now):
-        return WARNING, f"{holds}, suspended by {order['by']}: {first_line(order['reason'])}"
     for reason in ("Suspended", "Pinned"):
         if reason in conditions:
             return WARNING, f"{holds}, {first_line(conditions[reason])}"

@@ -11,7 +11,12 @@ from tests.system.conftest import Fleet
 from tests.system.daemon_host import QUIET, await_that, shown, started
 
 BASE = '  - file: /srv/base\n    content: "base\\n"\n'
-QUICK = {**QUIET, "health_settle": "1s", "health_timeout": "6s", "health_soak": "0s"}  # a scene changes what it is about
+QUICK = {
+    **QUIET,
+    "health_settle": "1s",
+    "health_timeout": "6s",
+    "health_soak": "0s",
+}  # a scene changes what it is about
 
 
 def scene(fleet: Fleet, **settings: object) -> Fleet:

@@ -27,7 +27,7 @@ def change(name: str = "file:/a", message: str = "") -> Changed:
 
 
 def a_pass(number: int = 0) -> PassRecord:
-    return PassRecord(number, 0.5, "poll", "abc", "OK", {"converged": 1}, "")
+    return PassRecord(number, 0.5, "poll", "abc", "OK", {"converged": 1}, str(number))
 
 
 def opened(directory: Path) -> Store:
@@ -117,6 +117,7 @@ def test_history_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         for number in range(20):
             store.finish([], [change(message=str(number))])
             store.history.record(a_pass(number))
+        store.history.trim()
         assert [line["message"] for line in store.history.changes()] == [str(number) for number in range(19, 12, -1)]
         assert store._db.execute("SELECT count(*), min(started) FROM passes").fetchone() == (5, 15)
 
@@ -237,7 +238,7 @@ def test_an_older_database_is_brought_forward_and_keeps_everything(
         assert store.inventory() == {}, "a reader leaves it as it is"
     with opened(tmp_path) as store:
         assert store.inventory() == {"file:/a": ENTRY}
-        assert store._db.execute("PRAGMA user_version").fetchone() == (2,)
+        assert store._db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS) + 1,)
         store._db.execute("SELECT note FROM meta")
         assert store.notices == []
 
