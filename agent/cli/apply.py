@@ -18,9 +18,8 @@ from agent.cli.text import by_author, outcome_line, paint, printable
 from agent.report import Report, outcome_to_json, report_to_json, summary
 
 HELP = "Converge this host to the newest revision now. Prints a line for each resource that is not in sync."
-EPILOG = (
-    "exit status: 0 converged, 4 some resource failed or is blocked, 1 could not run or the newest revision is refused"
-)
+EPILOG = """exit status: 0 converged, 4 something failed, is blocked or pending, or was rolled back,
+1 could not run or the newest revision is refused"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,6 +70,8 @@ def _conclude(report: Report) -> None:
     for notice in report.notices:
         print(f"notice: {printable(notice)}", file=sys.stderr)
     print(f"{report.host}: {name}: {summary(report.counts)} in {report.seconds:.1f} s")
+    if report.held_back:
+        print(f"nothing was changed: {printable(report.held_back)}; --force changes it this once")
     if report.rejection is not None:
         print(
             paint(f"the newest revision is refused, {revision.commit[:7]} stays in force:", "red", sys.stderr),
