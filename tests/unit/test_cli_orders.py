@@ -219,6 +219,9 @@ def test_a_failure_is_tried_again_later_and_later(follower: Follower) -> None:
     follower.call("apply")
     assert follower.status()["operation"]["retry_at"] == 0, "it waits for a person, not for time"
     follower.call("resume")
+    follower.call("apply")
+    found = follower.status()["operation"]
+    assert 38 <= found["retry_at"] - found["at"] <= 40, "and that has used up no try"
     (follower.root / "etc/d").unlink()
     (follower.root / "etc/d").mkdir()
     assert follower.call("apply") == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from agent import orders
 from agent.orders import Order
 from tests.unit.following import CHECK, Following, break_when, commit_of, reason_of, results, verdict
@@ -56,6 +58,17 @@ def test_an_idle_pass_writes_nothing_with_checks_too(following: Following) -> No
     following.look()
     after = (following.directory / "state.db").stat()
     assert (after.st_mtime_ns, after.st_ino, after.st_size) == (before.st_mtime_ns, before.st_ino, before.st_size)
+
+
+def test_nor_does_one_that_is_asked_with_others(following: Following, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr("modules.checks.UnitCheck.ask_all", broken)
+    following.branch.push(GOOD, ["unit: a.service\n", CHECK])
+    result = following.poll()
+    assert verdict(result, "unit:a.service").message == "it cannot be asked: ZeroDivisionError: oops"
+    assert verdict(result).well
 
 
 def test_a_check_that_breaks_does_not_end_the_pass(following: Following) -> None:

@@ -160,6 +160,17 @@ def test_only_within_the_soak_does_illness_bring_anything_back(following: Follow
     assert (commit_of(following.look()), following.world.read("/etc/a")) == (first, "good")
 
 
+def test_illness_that_is_first_seen_after_the_soak_is_only_told(following: Following) -> None:
+    first = following.branch.push(GOOD, [CHECK])
+    following.poll()
+    following.with_care(soak_seconds=300)
+    second = following.branch.push(OTHER, [CHECK])
+    following.poll()
+    following.now += 301
+    following.answers_well(False)
+    assert (commit_of(following.look()), following.good) == (second, first)
+
+
 def test_a_commit_that_changes_nothing_here_does_not_end_the_soak_of_another(following: Following) -> None:
     following.branch.push(GOOD, [CHECK])
     following.poll()
@@ -217,6 +228,18 @@ def test_what_failed_before_is_no_reason(following: Following) -> None:
     other = following.branch.push(unit("app.service") + file("/etc/b"))
     result = following.poll()
     assert (commit_of(result), results(result)["file:/etc/b"]) == (other, "converged")
+
+
+def test_a_good_revision_that_newly_fails_is_not_given_up(following: Following) -> None:
+    following.with_care(rollback="failure")
+    following.world.systemd.unit("app.service", where=ETC)
+    good = following.branch.push(unit("app.service"))
+    following.poll()
+    following.world.systemd.unit("app.service", FAILING, where=ETC)
+    following.world.systemd.active.clear()
+    result = following.look()
+    assert results(result)["unit:app.service"] == "failed"
+    assert (commit_of(result), reason_of(result), following.good) == (good, "", good)
 
 
 # One-way
