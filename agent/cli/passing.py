@@ -53,7 +53,7 @@ class Asked:
 
 def desired_for(session: Session, reason: str, ref: str | None) -> Desired:
     """Find what is to be held in a pass of this reason. Raises RevisionError when there is nothing to hold."""
-    if reason != "poll":
+    if reason in ("start", "sync", "apply"):
         session.source.contacts.forgive()
     if session.site.working_tree or ref:
         return session.newest(ref)
