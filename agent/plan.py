@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agent.catalog import CONFIRM, CREATE_ONLY, RELEASE, Catalog, Node, Policy
-from agent.catalog.codec import decode, encode
-from agent.store import Entry, Owed
+from agent.catalog.codec import decode
+from agent.causes import REVISION, cause_of, was_secret
+from agent.started import overlooked
+from agent.store import Entry, Origin, Owed
 from modules.api import Change, Drift, HostView, Observation, Resource, ResourceError, State, Unsupported
 
 GONE = ("absent", "purged", None)  # what is not there, as `ensure` says it
-REVISION = "revision"  # Git asks for something else than when it was last applied
-DRIFT = "drift"  # Git asks for the same; the host changed
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class Step:
     observed: State
     drift: Drift
     error: ResourceError | None = None  # it could not be observed
-    cause: str = REVISION
+    cause: str = REVISION  # one of agent.causes.CAUSES
+    was_secret: bool = False  # what is there now may hold a secret, so it is not shown
 
     @property
     def in_sync(self) -> bool:
@@ -52,12 +53,15 @@ class Plan:
     steps: tuple[Step, ...]
     removals: tuple[Removal, ...]
     owed: tuple[Owed, ...]
+    withheld: tuple[Owed, ...]  # refreshes that are owed and left to a person
+    done: tuple[Owed, ...]  # of these, what somebody has delivered since
+    overlooked: tuple[Owed, ...]  # refreshes that no change told of
     settled: bool  # the inventory is exactly this catalog
 
     @property
     def pending(self) -> bool:
         """Tell whether applying it would do anything."""
-        return bool(self.removals or self.owed or not all(step.in_sync for step in self.steps))
+        return bool(self.removals or self.owed or self.overlooked or not all(step.in_sync for step in self.steps))
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,8 @@ class Known:
     inventory: Callable[[], Mapping[str, Entry]]  # read only when it is needed
     owed: Sequence[Owed]
     settled: bool  # the inventory is exactly this catalog: nothing to prune
+    started: Callable[[], Mapping[Origin, str]] = dict  # what each consumer was last started with
+    news: Callable[[], str] = lambda: REVISION  # what is new since it all was applied: revision, upgrade or facts
 
 
 def make_plan(catalog: Catalog, host: HostView, known: Known) -> Plan:
@@ -74,11 +80,39 @@ def make_plan(catalog: Catalog, host: HostView, known: Known) -> Plan:
     observations = observe(host, [node.resource for node in catalog.nodes])
     steps = tuple(compare(node, seen) for node, seen in zip(catalog.nodes, observations, strict=True))
     removals: tuple[Removal, ...] = ()
+    missed: tuple[Owed, ...] = ()
     if not known.settled or not all(step.in_sync for step in steps):
         inventory = known.inventory()
-        steps = tuple(_with_cause(step, inventory.get(step.node.id)) for step in steps)
+        news = known.news()
+        steps = tuple(_with_cause(step, inventory.get(step.node.id), news) for step in steps)
         removals = _removals(catalog, inventory, host)
-    return Plan(steps, removals, tuple(known.owed), known.settled)
+        missed = _overlooked(steps, known)
+    withheld = [item for item in known.owed if _is_left(item, catalog, settled=known.settled)]
+    done = [item for item in withheld if _is_done(item, catalog, host)]
+    owed = tuple(item for item in known.owed if item not in withheld)
+    left = tuple(item for item in withheld if item not in done)
+    return Plan(steps, removals, owed, left, tuple(done), missed, known.settled)
+
+
+def _overlooked(steps: Sequence[Step], known: Known) -> tuple[Owed, ...]:
+    nodes = {step.node.id: step.node for step in steps}
+    sound = {step.node.id: step.node.resource for step in steps if step.in_sync}
+    owed = {(item.consumer, item.action) for item in known.owed}
+    return tuple(item for item in overlooked(nodes, sound, known.started()) if (item.consumer, item.action) not in owed)
+
+
+def _is_left(item: Owed, catalog: Catalog, *, settled: bool) -> bool:
+    """Tell whether a refresh that was withheld still is: a new revision may say otherwise."""
+    resource = catalog.resource(item.consumer) if item.withheld else None
+    return resource is not None and (settled or bool(resource.withholds(item.action)))
+
+
+def _is_done(item: Owed, catalog: Catalog, host: HostView) -> bool:
+    resource = catalog.resource(item.consumer)
+    try:
+        return resource is not None and resource.refreshed_since(host, item.action, item.since)
+    except ResourceError:
+        return False  # what cannot be told stays owed
 
 
 def observe(host: HostView, resources: Sequence[Resource]) -> list[Observation]:
@@ -108,6 +142,11 @@ def compare(node: Node, seen: Observation) -> Step:
     return Step(node, seen, _heeded(drift, node.policy) if drift and node.policy != Policy() else drift)
 
 
+def again(step: Step, seen: Observation) -> Step:
+    """The same step after another look at the host."""
+    return replace(compare(step.node, seen), cause=step.cause, was_secret=step.was_secret)
+
+
 def _heeded(drift: Drift, policy: Policy) -> Drift:
     """The drift that Git wants to hear of: not of properties that it ignores, nor of what it only wants created."""
     if policy.drift == CREATE_ONLY and ("ensure" not in drift or drift["ensure"].before not in GONE):
@@ -121,16 +160,11 @@ def drift_between(desired: State, observed: State) -> Drift:
     return {name: Change(get(name), want) for name, want in desired.items() if want is not None and get(name) != want}
 
 
-def _with_cause(step: Step, entry: Entry | None) -> Step:
-    if step.in_sync or entry is None or entry.pending:
+def _with_cause(step: Step, entry: Entry | None, news: str) -> Step:
+    if step.in_sync or entry is None:
         return step
-    same = encoded(step.node.resource) == entry.resource
-    return Step(step.node, step.observed, step.drift, step.error, DRIFT) if same else step
-
-
-def encoded(resource: Resource) -> str:
-    """The resource as the inventory keeps it: no content, only digests."""
-    return json.dumps(encode(resource, with_data=False), sort_keys=True)
+    cause = REVISION if entry.pending else cause_of(step.node.resource, entry, news)
+    return replace(step, cause=cause, was_secret=was_secret(entry))
 
 
 def _removals(catalog: Catalog, inventory: Mapping[str, Entry], host: HostView) -> tuple[Removal, ...]:
@@ -167,8 +201,9 @@ def _removal(entry: Entry, old: Resource | None, seen: Observation, kept: Mappin
     left = _why_left(entry, old, undo, {} if isinstance(seen, ResourceError) else seen)
     if left:
         return Removal(entry, None, f"left as it is: {left}")
-    reason = f"left Git; made by us in {entry.revision[:7]}, unchanged since"
-    return Removal(entry, undo, reason, confirm=entry.prune == CONFIRM)
+    restored = entry.prior.get("ensure") == "present"
+    how = "put back to what it was before" if restored else f"made by us in {entry.revision[:7]}, unchanged since"
+    return Removal(entry, undo, f"left Git; {how}", confirm=entry.prune == CONFIRM)
 
 
 def _why_left(entry: Entry, old: Resource | None, undo: Resource | None, seen: State) -> str:

@@ -1,6 +1,6 @@
 """Store: what survives a restart, in one SQLite database.
 
-The inventory (what we own, what it was before, what we left), owed refreshes, the revision in force, passes and changes.
+The inventory (what we own, what it was before, what we left), owed refreshes, the revision in force; and the history.
 The journal mode is DELETE, not WAL: only one pass writes, and a reader of a WAL database creates files beside it, while an
 idle pass must write nothing at all.
 """
@@ -12,43 +12,15 @@ import json
 import os
 import sqlite3
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from agent.errors import StateUnusable
+from agent.history import Changed, History
+from agent.migrations import MIGRATIONS, Unknown, version_of
 from modules.api import State
 
-KEPT_PASSES = 500
-KEPT_CHANGES = 20_000
-
-_FIRST = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE inventory (
-  id TEXT PRIMARY KEY, resource TEXT NOT NULL, prior TEXT NOT NULL, left_state TEXT NOT NULL,
-  pending INTEGER NOT NULL, position INTEGER NOT NULL, revision TEXT NOT NULL, since INTEGER NOT NULL);
-CREATE TABLE refreshes (
-  consumer TEXT NOT NULL, action TEXT NOT NULL, cause TEXT NOT NULL, since INTEGER NOT NULL,
-  PRIMARY KEY (consumer, action));
-CREATE TABLE passes (
-  number INTEGER PRIMARY KEY AUTOINCREMENT, started INTEGER NOT NULL, seconds REAL NOT NULL, reason TEXT NOT NULL,
-  revision TEXT NOT NULL, verdict TEXT NOT NULL, counts TEXT NOT NULL, message TEXT NOT NULL);
-CREATE TABLE changes (
-  number INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, id TEXT NOT NULL, result TEXT NOT NULL,
-  cause TEXT NOT NULL, revision TEXT NOT NULL, author TEXT NOT NULL, summary TEXT NOT NULL,
-  place TEXT NOT NULL, drift TEXT NOT NULL, message TEXT NOT NULL);
-CREATE INDEX changes_by_id ON changes (id, number);
-"""
-_PRUNE_AND_DIFFS = """
-ALTER TABLE inventory ADD COLUMN prune TEXT NOT NULL DEFAULT 'delete';
-ALTER TABLE changes ADD COLUMN diff TEXT NOT NULL DEFAULT '';
-CREATE INDEX changes_by_time ON changes (at);
-"""
-MIGRATIONS = (
-    _FIRST,
-    _PRUNE_AND_DIFFS,
-)  # each takes a database from the version that is its index to the next; none is ever changed
 _UNREADABLE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -74,39 +46,12 @@ class Owed:
     consumer: str
     action: str
     cause: str
+    # When what owes it was last about to change, in seconds since the epoch.
+    since: int = field(default=0, compare=False)
+    withheld: str = ""  # why it is left to a person, and what to do; empty while it is the agent's to deliver
 
 
-@dataclass(frozen=True)
-class Changed:
-    """One line of the audit trail."""
-
-    id: str
-    result: str
-    cause: str
-    revision: str
-    author: str
-    summary: str
-    place: str
-    drift: Mapping[str, Any]
-    message: str
-    diff: str = ""  # of text that it changed, unified
-
-
-@dataclass(frozen=True)
-class PassRecord:
-    """One pass in the history."""
-
-    started: float  # seconds since the epoch
-    seconds: float
-    reason: str
-    revision: str
-    verdict: str
-    counts: Mapping[str, int]
-    message: str
-
-
-class Unknown(sqlite3.DatabaseError):
-    """The database was written by a newer version of the agent."""
+Origin = tuple[str, str, str]  # consumer, action, cause
 
 
 class Store:
@@ -127,6 +72,7 @@ class Store:
                     raise
                 self.notices.append(self._set_aside(error))
                 self._db = self._open()
+            self.history = History(self._db)
 
     def __enter__(self) -> Self:
         """Give itself; at the end of the `with` it is closed, and what went wrong with the database is explained."""
@@ -141,7 +87,7 @@ class Store:
     def _open(self) -> sqlite3.Connection:
         os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
         db = sqlite3.connect(self.path, timeout=10)
-        for version in range(_version(db), len(MIGRATIONS)):
+        for version in range(version_of(db), len(MIGRATIONS)):
             db.executescript(f"BEGIN; {MIGRATIONS[version]} PRAGMA user_version={version + 1}; COMMIT")
         return db
 
@@ -150,7 +96,7 @@ class Store:
         if os.path.exists(self.path) and os.path.getsize(self.path):
             address = self.path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
             db = sqlite3.connect(f"file:{address}?mode=ro", uri=True, timeout=10)
-            if _version(db) == len(MIGRATIONS):
+            if version_of(db) == len(MIGRATIONS):
                 return db
             db.close()
         db = sqlite3.connect(":memory:")
@@ -213,19 +159,15 @@ class Store:
             self._put(entries)
             now = int(time.time())
             rows = [(item.consumer, item.action, item.cause, now) for item in owed]
-            self._db.executemany("INSERT OR IGNORE INTO refreshes VALUES (?, ?, ?, ?)", rows)
+            again = "ON CONFLICT DO UPDATE SET since = excluded.since, withheld = ''"
+            columns = "consumer, action, cause, since"
+            self._db.executemany(f"INSERT INTO refreshes ({columns}) VALUES (?, ?, ?, ?) {again}", rows)
 
     def finish(self, entries: Iterable[Entry], changes: Iterable[Changed], forgotten: Iterable[str] = ()) -> None:
         """Write what came of it: entries as left, lines of the audit trail, and what is no longer owned."""
         with self._db:
             self._put(entries)
-            now = int(time.time())
-            rows = [
-                (now, c.id, c.result, c.cause, c.revision, c.author, c.summary, c.place, json.dumps(c.drift), c.message, c.diff)
-                for c in changes
-            ]  # fmt: skip
-            columns = "at, id, result, cause, revision, author, summary, place, drift, message, diff"
-            self._db.executemany(f"INSERT INTO changes ({columns}) VALUES (?,?,?,?,?,?,?,?,?,?,?)", rows)
+            self.history.add(changes)
             self._db.executemany("DELETE FROM inventory WHERE id = ?", [(name,) for name in forgotten])
 
     def _put(self, entries: Iterable[Entry]) -> None:
@@ -239,61 +181,30 @@ class Store:
 
     def owed(self) -> list[Owed]:
         """Every refresh not yet delivered, the oldest first."""
-        rows = self._db.execute("SELECT consumer, action, cause FROM refreshes ORDER BY since, rowid")
+        rows = self._db.execute("SELECT consumer, action, cause, since, withheld FROM refreshes ORDER BY since, rowid")
         return [Owed(*row) for row in rows]
 
-    def delivered(self, owed: Sequence[Owed]) -> None:
-        """Clear refreshes that succeeded, or that are no longer due."""
-        if owed:
-            with self._db:
-                keys = [(item.consumer, item.action) for item in owed]
-                self._db.executemany("DELETE FROM refreshes WHERE consumer = ? AND action = ?", keys)
-
-    # Passes and changes
-
-    def record_pass(self, record: PassRecord) -> None:
-        """Add one pass to the history, and forget what is older than the history is long."""
-        counts, started, seconds = json.dumps(record.counts), int(record.started), round(record.seconds, 3)
-        row = (started, seconds, record.reason, record.revision, record.verdict, counts, record.message)
+    def delivered(
+        self, owed: Sequence[Owed], started: Mapping[Origin, str] | None = None, gone: Sequence[Origin] = ()
+    ) -> None:
+        """Clear refreshes that succeeded or are no longer due; note what consumers are started with now, forget the rest."""
         with self._db:
-            columns = "started, seconds, reason, revision, verdict, counts, message"
-            self._db.execute(f"INSERT INTO passes ({columns}) VALUES (?,?,?,?,?,?,?)", row)
-            for table, kept in (("passes", KEPT_PASSES), ("changes", KEPT_CHANGES)):
-                self._db.execute(f"DELETE FROM {table} WHERE number <= (SELECT max(number) FROM {table}) - ?", (kept,))
+            keys = [(item.consumer, item.action) for item in owed]
+            self._db.executemany("DELETE FROM refreshes WHERE consumer = ? AND action = ?", keys)
+            rows = [(*origin, digest) for origin, digest in (started or {}).items()]
+            self._db.executemany("INSERT OR REPLACE INTO started VALUES (?, ?, ?, ?)", rows)
+            self._db.executemany("DELETE FROM started WHERE consumer = ? AND action = ? AND cause = ?", gone)
 
-    def last_pass(self) -> Mapping[str, Any] | None:
-        """The newest pass that is recorded (passes that found and changed nothing new are not)."""
-        columns = ("started", "seconds", "reason", "revision", "verdict", "counts", "message")
-        row = self._db.execute(f"SELECT {', '.join(columns)} FROM passes ORDER BY number DESC LIMIT 1").fetchone()
-        return dict(zip(columns, row, strict=True)) if row else None
+    def withhold(self, owed: Sequence[Owed]) -> None:
+        """Note of refreshes that are owed why they are left to a person."""
+        with self._db:
+            rows = [(item.withheld, item.consumer, item.action) for item in owed]
+            self._db.executemany("UPDATE refreshes SET withheld = ? WHERE consumer = ? AND action = ?", rows)
 
-    def changes(self, name: str = "", limit: int = 100) -> list[Mapping[str, Any]]:
-        """Lines of the audit trail, the newest first, of one resource or of all."""
-        columns = ("at", "id", "result", "cause", "revision", "author", "summary", "place", "drift", "message", "diff")
-        where, values = ("WHERE id = ?", [name]) if name else ("", [])
-        query = f"SELECT {', '.join(columns)} FROM changes {where} ORDER BY number DESC LIMIT ?"
-        return [dict(zip(columns, row, strict=True)) for row in self._db.execute(query, [*values, limit])]
-
-    def repairs(self, since: float) -> Counter[tuple[str, str]]:
-        """How often each property of each resource was put back after drift, since a moment (seconds since the epoch)."""
-        query = "SELECT id, drift FROM changes WHERE at >= ? AND cause = 'drift' AND result = 'converged'"
-        rows = self._db.execute(query, (int(since),))
-        return Counter((name, item) for name, drift in rows for item in json.loads(drift))
-
-    def last_message(self, name: str) -> str:
-        """What the newest line of the audit trail of a resource says."""
-        row = self._db.execute(
-            "SELECT message FROM changes WHERE id = ? ORDER BY number DESC LIMIT 1", (name,)
-        ).fetchone()
-        return str(row[0]) if row else ""
-
-
-def _version(db: sqlite3.Connection) -> int:
-    """The version of a database. Raises Unknown for one of the future."""
-    found = int(db.execute("PRAGMA user_version").fetchone()[0])
-    if found > len(MIGRATIONS):
-        raise Unknown(f"its version is {found}, this agent knows {len(MIGRATIONS)}")
-    return found
+    def started(self) -> dict[Origin, str]:
+        """What each consumer was last started with: a digest by its origin."""
+        rows = self._db.execute("SELECT consumer, action, cause, digest FROM started")
+        return {(row[0], row[1], row[2]): row[3] for row in rows}
 
 
 def _is_unreadable(error: sqlite3.DatabaseError) -> bool:

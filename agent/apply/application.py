@@ -3,50 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from agent.apply.approval import Approval
-from agent.apply.batches import batches
-from agent.apply.drift import Contests, Repairs
+from agent.apply.audit import Audit
+from agent.apply.batches import apply_kind, batches
+from agent.apply.conduct import Author, Conduct, InHand
+from agent.apply.drift import Contests
 from agent.apply.outcome import BLOCKED, CONVERGED, FAILED, IN_SYNC, PENDING, Outcome, outcome_of, verdict
 from agent.apply.refreshes import HOST, Refreshes
 from agent.catalog import Node
-from agent.plan import Plan, Step, compare, encoded, observe, rebuild
-from agent.store import Changed, Entry, Owed, Store
-from modules.api import Drift, Host, Resource, ResourceError, State
-
-
-@dataclass(frozen=True)
-class Author:
-    """The revision that is applied, for the audit trail."""
-
-    revision: str
-    author: str
-    summary: str
-
-
-@dataclass(frozen=True)
-class InHand:
-    """Steps that are being applied together, for whoever watches: the first of them and how many more, and where it stands."""
-
-    id: str
-    more: int
-    step: int  # of the plan, counted from 1
-    steps: int
-
-
-@dataclass(frozen=True)
-class Conduct:
-    """How a plan is applied: who is told of each outcome, when to stop, what may be removed, and who watches."""
-
-    tell: Callable[[Outcome], None] = lambda _outcome: None
-    stopped: Callable[[], bool] = lambda: False
-    removals: Approval = field(default_factory=Approval)
-    drift: Repairs = field(default_factory=Repairs)
-    held_back: str = ""  # why nothing is to be changed; then what would be is only told
-    begin: Callable[[InHand], None] = lambda _in_hand: None
-    redact: Callable[[str], str] = lambda text: text  # takes secrets out of what tools said
+from agent.causes import encoded
+from agent.plan import Plan, Step, again, compare, observe, rebuild
+from agent.started import started_with
+from agent.store import Entry, Owed, Store
+from modules.api import Host, Resource, ResourceError, State, Withheld
 
 
 class Application:
@@ -62,12 +33,14 @@ class Application:
         self._position = {name: index for index, name in enumerate(self._steps)}
         self._changed: set[str] = set()
         self._heirs = {removal.heir: removal.entry for removal in plan.removals if removal.heir}
+        self._audit = Audit(host, store, author, conduct.redact)
         self._contests = Contests(store, conduct.drift)
         self._refreshed_last = self.refreshes.owed_by_removals(plan.removals)
 
     def converge(self) -> None:
         """Deal with every step of the catalog."""
         self._recover()
+        self._settle_refreshes()
         for batch in batches(self.plan.steps, self.outcomes):
             if self.conduct.stopped():
                 break
@@ -78,7 +51,7 @@ class Application:
 
     def tell(self, outcome: Outcome) -> None:
         """Keep an outcome, and say it when there is anything to say."""
-        outcome = self._redacted(outcome)
+        outcome = self._audit.redacted(outcome)
         self.outcomes[outcome.id] = outcome
         if outcome.result != IN_SYNC:
             self.conduct.tell(outcome)
@@ -86,9 +59,6 @@ class Application:
     def _begin(self, names: Sequence[str]) -> None:
         step = self._position[names[0]] + 1
         self.conduct.begin(InHand(names[0], len(names) - 1, step, len(self._position)))
-
-    def _redacted(self, outcome: Outcome) -> Outcome:
-        return replace(outcome, message=self.conduct.redact(outcome.message)) if outcome.message else outcome
 
     def _recover(self) -> None:
         """Clear away what an interrupted apply left; the plan looked before that, so it counts as changed."""
@@ -101,6 +71,13 @@ class Application:
                 resource.recover(self.host)
             except ResourceError as error:
                 self.stuck[entry.id] = error
+
+    def _settle_refreshes(self) -> None:
+        """Clear what somebody else has delivered, and owe what no change told of."""
+        sound = {step.node.id: step.node.resource for step in self.plan.steps if step.in_sync}
+        for item in self.plan.done:
+            self.store.delivered([item], started_with(self._steps[item.consumer].node, sound))
+        self.refreshes.owe(self.plan.overlooked)
 
     # One batch
 
@@ -132,7 +109,7 @@ class Application:
         """Look once more when an earlier step changed the world: the plan's observation was a prediction."""
         if self._changed:
             seen = observe(self.host, [step.node.resource for step in due])
-            due = [replace(compare(step.node, now), cause=step.cause) for step, now in zip(due, seen, strict=True)]
+            due = [again(step, now) for step, now in zip(due, seen, strict=True)]
         self._steps |= {step.node.id: step for step in due}
         stuck = self.stuck
         return [replace(step, drift={}, error=stuck[step.node.id]) if step.node.id in stuck else step for step in due]
@@ -145,12 +122,15 @@ class Application:
         drifting = [step for step in steps if step.drift and not self._held_back(step)]
         if not drifting:
             return
-        owed = [item for step in drifting for item in self.refreshes.consumers.of(step.node)]
+        consumers = self.refreshes.consumers
+        owed = [item for step in drifting for item in (*consumers.of(step.node), *consumers.of_itself(step))]
         new = self.refreshes.owe(owed, [self._entry(step, step.observed, pending=True) for step in drifting])
         self._begin([step.node.id for step in drifting])
+        self._audit.look(drifting)
         started = time.monotonic()
         errors = apply_kind(self.host, [(step.node.resource, step.drift) for step in drifting])
         seconds = (time.monotonic() - started) / len(drifting)
+        self.tell_repairs()
         again = observe(self.host, [step.node.resource for step in drifting])
         verified = [compare(step.node, seen) for step, seen in zip(drifting, again, strict=True)]
         self._settle(
@@ -198,26 +178,18 @@ class Application:
 
     def write_down(self, entries: Iterable[Entry], outcomes: Iterable[Outcome], forgotten: Iterable[str] = ()) -> None:
         """Write inventory entries and the audit trail; the same failure again is not news and is not written."""
-        entries, changes, forgotten = list(entries), list(self._audit(outcomes)), list(forgotten)
+        entries, changes, forgotten = list(entries), list(self._audit.lines(outcomes)), list(forgotten)
         if entries or changes or forgotten:
             self.store.finish(entries, changes, forgotten)
 
-    def _audit(self, outcomes: Iterable[Outcome]) -> Iterator[Changed]:
-        for outcome in map(self._redacted, outcomes):
-            if outcome.result == FAILED and self.store.last_message(outcome.id) == outcome.message:
-                continue
-            drift = {name: [change.before, change.after] for name, change in outcome.drift.items()}
-            yield Changed(
-                id=outcome.id,
-                result=outcome.result,
-                cause=outcome.cause,
-                revision=self.author.revision,
-                author=self.author.author,
-                summary=self.author.summary,
-                place=outcome.place,
-                drift=drift,
-                message=outcome.message,
-            )
+    def tell_repairs(self) -> None:
+        """Tell what was mended of the host itself on the way."""
+        while self.host.repairs:
+            repair = self.host.repairs.pop(0)
+            result, came_to = (FAILED, f"failed with status {repair.status}") if repair.status else (CONVERGED, "ended")
+            outcome = Outcome(f"{HOST}:repair", result, message=f"{repair.what}: {repair.command} {came_to}")
+            self.write_down([], [outcome])
+            self.tell(outcome)
 
     # Refreshes
 
@@ -229,7 +201,7 @@ class Application:
             return
         keys = [(node.id, action) for action in due]
         if outcome.result == CONVERGED and set(outcome.drift).intersection(node.resource.restarted_by):
-            self.refreshes.delivered(keys)
+            self.refreshes.delivered(keys, started_with(node, self._sound()))
             return
         owed = self.refreshes.owe(self.refreshes.consumers.of(node))
         action, causes = next(iter(due.items()))
@@ -237,9 +209,14 @@ class Application:
         started = time.monotonic()
         try:
             node.resource.refresh(self.host, action)
-            refreshed = replace(outcome, result=CONVERGED, message=f"{action}, because {', '.join(causes)} changed")
+            why = ", ".join("its own text" if cause == node.id else cause for cause in causes)
+            refreshed = replace(outcome, result=CONVERGED, message=f"{action}, because {why} changed")
             self._changed.add(node.id)
-            self.refreshes.delivered(keys)
+            self.refreshes.delivered(keys, started_with(node, self._sound()))
+        except Withheld as reason:
+            self.refreshes.take_back(owed)
+            self.refreshes.withhold(keys, str(reason))
+            return
         except ResourceError as error:
             self.refreshes.take_back(owed)
             refreshed = replace(outcome, result=FAILED, message=f"{action}: {error}")
@@ -265,14 +242,15 @@ class Application:
             outcome = Outcome(name, FAILED, message=f"{error}; it stays owed, and is tried again in the next pass")
         else:
             self.refreshes.delivered([(HOST, action)])
-            if not self.store.last_message(name):
+            if not self.store.history.last_message(name):
                 return
             outcome = Outcome(name, CONVERGED)
         self.write_down([], [outcome])
         self.tell(outcome)
 
     def deliver_rest(self) -> None:
-        """Deliver what removals owed, and forget what is owed to nobody."""
+        """Deliver what removals owed, tell what they mended, and forget what is owed to nobody."""
+        self.tell_repairs()
         self.deliver_to_host(self.refreshes.due_to_host())
         for step in self.plan.steps:
             self.deliver_to(step.node)
@@ -284,6 +262,16 @@ class Application:
             [self._entry(step, step.observed, pending=False) for step in self._steps.values() if self._unknown(step)],
             [],
         )
+        self.refreshes.note_started([step.node for step in self.plan.steps], self._sound())
+
+    def _sound(self) -> dict[str, Resource]:
+        """Resources of which this pass knows that they are as Git says."""
+        outcomes = self.outcomes
+        return {
+            name: step.node.resource
+            for name, step in self._steps.items()
+            if name in outcomes and outcomes[name].result in (IN_SYNC, CONVERGED)
+        }
 
     def _unknown(self, step: Step) -> bool:
         """Tell whether it is in sync, and the inventory does not say so."""
@@ -294,11 +282,3 @@ class Application:
         if known is None or known.pending or known.prune != step.node.policy.prune:
             return True
         return known.resource != encoded(step.node.resource)
-
-
-def apply_kind(host: Host, steps: Sequence[tuple[Resource, Drift]]) -> Sequence[ResourceError | None]:
-    """Apply resources of one kind; an error of the whole is the error of each."""
-    try:
-        return type(steps[0][0]).apply_all(host, steps)
-    except ResourceError as error:
-        return [error] * len(steps)

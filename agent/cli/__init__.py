@@ -22,6 +22,7 @@ VERBS = {  # verb -> module, in the order of --help
     "unpin": ("agent.cli.unpin", "go on with the newest revision"),
     "retry": ("agent.cli.retry", "try again what failed or was rolled back"),
     "prune": ("agent.cli.prune", "show or approve the removal of what left Git"),
+    "source": ("agent.cli.source", "show where revisions come from, and accept one that was refused"),
     "secret": ("agent.cli.secret", "make secrets that only some hosts can open"),
     "run": ("agent.cli.run", "be the daemon, in the foreground (what the systemd unit starts)"),
     "version": ("agent.cli.version", "show the version"),
@@ -29,7 +30,7 @@ VERBS = {  # verb -> module, in the order of --help
 HIDDEN = {"pass": "agent.cli.one_pass"}
 EPILOG = """exit status:
   plan           0 in sync, 2 changes are pending, 1 error
-  apply, sync    0 converged, 4 some resource failed or is blocked, 1 could not run
+  apply, sync    0 converged, 4 something failed, waits or was rolled back, 1 could not run or is refused
   validate       0 fine, 1 problems
   status         0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (the monitoring-plugin convention)
   all            1 for wrong usage, 130 when interrupted

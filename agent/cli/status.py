@@ -6,13 +6,14 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from agent.cli.text import (
     RESULT_COLOUR,
     age,
     ago,
+    cause_prefix,
     clock,
     differences,
     join_columns,
@@ -72,22 +73,38 @@ def _daemon(path: str) -> dict[str, Any]:
 
 def _details(status: Mapping[str, Any], daemon: Mapping[str, Any]) -> Iterator[str]:
     if status:
-        yield _source_line(status)
+        yield from _source_lines(status)
         yield from _sync_lines(status)
         yield _operation_line(status)
         yield from _health_lines(status)
+        for item in status["owed"]:
+            yield f"owed       {one_line(item['id'])}: {one_line(item['text'])}"
         for notice in status["notices"]:
             yield f"notice     {printable(notice)}"
     yield _next_line(status, daemon)
 
 
-def _source_line(status: Mapping[str, Any]) -> str:
+def _source_lines(status: Mapping[str, Any]) -> Iterator[str]:
     source, revision = status["source"], status["revision"]
     fetched = f"asked {ago(source['fetched_at'])}" if source["fetched_at"] else "never reached"
-    by = f" by {printable(revision['author'])}" if revision["author"] else ""
-    said = f' "{printable(revision["summary"])}"' if revision["commit"] else ""
-    text = f"source     {source['state']:<9} {held(status)}{said}{by}, {fetched}"
-    return f"{text}\n           {first_line(source['error'])}" if source["error"] else text
+    waits = status["revisions"]["applied"] != revision["commit"]  # nothing may be changed: it was only compared with
+    by = f" by {printable(revision['author'])}" if revision["author"] and not waits else ""
+    if source.get("signed_by") and not waits:
+        by = f", signed by {one_line(source['signed_by'])}"
+    said = f' "{printable(revision["summary"])}"' if revision["commit"] and not waits else ""
+    yield f"source     {source['state']:<9} {held(status)}{said}{by}, {fetched}"
+    if source["error"]:
+        yield f"           {first_line(source['error'])}"
+    else:
+        yield from _fallback_line(source.get("remotes", ()))
+
+
+def _fallback_line(remotes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Say it when the first remote is silent and another one answers."""
+    if remotes and remotes[0]["failures"]:
+        answered = max(remotes, key=lambda remote: float(remote["answered_at"]))
+        silent = f"since {clock(remotes[0]['answered_at'])}" if remotes[0]["answered_at"] else "yet"
+        yield f"           {first_line(remotes[0]['error'])} (no answer {silent}); {one_line(answered['url'])} answers"
 
 
 def _sync_lines(status: Mapping[str, Any]) -> Iterator[str]:
@@ -98,11 +115,16 @@ def _sync_lines(status: Mapping[str, Any]) -> Iterator[str]:
     parts += [f"{count} {result}" for result, count in bad.items() if count]
     if any(bad.values()) and good:
         parts[-1] += f"; last good {good[:7]}"
+    repairs = sync["repairs"]
+    if repairs["count"]:
+        last = f"last {one_line(repairs['last_id'])} at {clock(repairs['last_at'])}"
+        parts[-1] += f"; {several(repairs['count'], 'drift')} repaired in 24 h, {last}"
     yield f"sync       {sync['state'].replace('_', ' '):<9} {', '.join(parts)}"
     for problem in status["problems"]:
         first, *more = printable(problem["message"]).strip().splitlines() or [differences(problem["drift"])]
         result = paint(f"{problem['result']:<8}", RESULT_COLOUR[problem["result"]])
-        yield join_columns(f"  {result} {one_line(problem['id']):<32} {first}", one_line(problem["place"]))
+        told = cause_prefix(problem["cause"]) + first
+        yield join_columns(f"  {result} {one_line(problem['id']):<32} {told}", one_line(problem["place"]))
         yield from (f"             {line}" for line in more[-MAX_MORE_LINES:])  # what a tool said last tells most
 
 
@@ -110,7 +132,10 @@ def _operation_line(status: Mapping[str, Any]) -> str:
     last, operation = status["last_change"], status["operation"]
     changed = "nothing changed since the agent started"
     if last:
-        changed = f"last change {clock(last['at'])}: {last['summary']} in {last['seconds']:.1f} s"
+        cause = last.get("cause", "")
+        why = last["revision"][:7] if cause == "revision" else cause
+        because = f" ({why})" if why else ""
+        changed = f"last change {clock(last['at'])}: {last['summary']} in {last['seconds']:.1f} s{because}"
     waits = [first_line(operation["waiting_for"])] if operation["waiting_for"] else []
     if operation["retry_at"]:
         waits.append(f"retry at {clock(operation['retry_at'])}")

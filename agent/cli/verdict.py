@@ -25,37 +25,47 @@ def judge(status: Mapping[str, Any], daemon: Mapping[str, Any], *, supervised: b
         return UNKNOWN, f"{name} the agent is not running, last pass {age(old)} ago; systemctl start gitops-agent"
     if supervised and old > status["limits"]["stale_seconds"]:
         return UNKNOWN, f"{name} the last verdict is {age(old)} old; see journalctl -u gitops-agent"
-    verdict, headline = _judge_fresh(status, now - status["source"]["fetched_at"], old)
+    verdict, headline = _judge_fresh(status, now)
     if verdict == OK and daemon.get("last_error") and status["source"]["state"] == "current":
         return WARNING, f"{name} holds {held(status)}, the last pass could not run: {first_line(daemon['last_error'])}"
     return verdict, headline
 
 
-def _judge_fresh(status: Mapping[str, Any], silent: float, old: float) -> tuple[str, str]:
+def _judge_fresh(status: Mapping[str, Any], now: float) -> tuple[str, str]:
     source, holds = status["source"], f"{status['host']} holds {held(status)}"
+    silent, old = now - source["fetched_at"], now - status["checked_at"]
     conditions = {found["reason"]: found["message"] for found in status["conditions"]}
+    order = status["orders"].get("suspend")
+    if order and not 0 < order["until"] < now:  # it may have been given since the last pass
+        conditions.setdefault("Suspended", f"suspended by {order['by']}: {order['reason']}")
     if status["verdict"] == CRITICAL:
         return CRITICAL, _failing(status, conditions)
-    refused = next((reason for reason in REFUSED if reason in conditions), "")
-    if refused or source["state"] == "rejected":
-        why = conditions.get(refused, source["error"])
-        return WARNING, f"{holds}, a newer revision is refused: {first_line(why)}"
-    for reason in ("Suspended", "Pinned"):
-        if reason in conditions:
-            return WARNING, f"{holds}, {first_line(conditions[reason])}"
+    if why := _why_held(source, conditions):
+        return WARNING, f"{holds}, {why}"
     if source["state"] == "failed" and silent > NO_CONTACT_SECONDS:
         since = f"for {age(silent)}" if source["fetched_at"] else "ever"
         return WARNING, f"{holds}, no contact with the remote {since}: {first_line(source['error'])}"
     if status["verdict"] == WARNING and (status["problems"] or "HealthDegraded" in conditions):
         return WARNING, _failing(status, conditions)
+    if "RefreshOwed" in conditions:
+        return WARNING, f"{holds}, a refresh is left to you: {first_line(conditions['RefreshOwed'])}"
     total = sum(status["sync"]["counts"].get(result, 0) for result in ("in_sync", "converged"))
     return OK, f"{status['host']} in sync with {held(status)}, {several(total, 'resource')}, checked {age(old)} ago"
+
+
+def _why_held(source: Mapping[str, Any], conditions: Mapping[str, str]) -> str:
+    """Why nothing newer is held; empty when nothing newer is there."""
+    refused = next((reason for reason in REFUSED if reason in conditions), "")
+    if refused or source["state"] == "rejected":
+        return f"a newer revision is refused: {first_line(conditions.get(refused, source['error']))}"
+    return next((first_line(conditions[reason]) for reason in ("Suspended", "Pinned") if reason in conditions), "")
 
 
 def held(status: Mapping[str, Any]) -> str:
     """The revision that is held: `main@4f2c1a9`."""
     revision = status["revision"]
-    return one_line(f"{revision['branch']}@{revision['commit'][:7]}" if revision["commit"] else revision["summary"])
+    commit = status["revisions"]["applied"]
+    return one_line(f"{revision['branch']}@{commit[:7]}" if commit else revision["summary"])
 
 
 def first_line(text: str) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 
 from agent.apply import BLOCKED, CONVERGED, FAILED, IN_SYNC, PENDING, RELEASED, REMOVED, RESULTS, Outcome
 from agent.apply.outcome import CHANGED
-from agent.desired import ROLLED_BACK
+from agent.causes import CAUSES, DRIFT
+from agent.desired import PINNED, ROLLED_BACK
 from agent.errors import RevisionError
 from agent.health import Verdict
 from agent.source import Revision, WorkingTree
@@ -19,12 +20,21 @@ from modules.checks import Health
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where revisions come from: the accepted commit, who signed the one in force, and what each remote last said."""
+
+    accepted: str = ""
+    signed_by: str = ""
+    remotes: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True)
 class Report:
     """One pass: why it ran, on which revision, and what each resource came to."""
 
     host: str
     reason: str  # start, poll, drift, sync, apply
-    revision: Revision | WorkingTree
+    revision: Revision | WorkingTree  # what the host was compared with
     branch: str
     outcomes: Sequence[Outcome]
     rejection: RevisionError | None
@@ -36,10 +46,13 @@ class Report:
     orders: Mapping[str, Any] = field(default_factory=dict)  # of people, by kind
     soak_until: int = 0  # seconds since the epoch; 0 when nothing has to prove itself
     retry_at: int = 0  # seconds since the epoch; 0 when nothing is tried again
+    in_force: str = ""  # the commit that was last applied: another than `revision` while nothing may be changed
     good: str = ""  # the commit that was last applied and stayed healthy
     one_way: Sequence[str] = ()  # what a revision that was rolled back did and cannot be undone
     overtaken: bool = False  # the remote has a newer revision by now
     notices: Sequence[str] = ()
+    origin: Origin = Origin()
+    repairs: Mapping[str, Any] = field(default_factory=lambda: {"count": 0, "last_id": "", "last_at": 0})  # of drift
 
     @property
     def counts(self) -> dict[str, int]:
@@ -55,18 +68,37 @@ class Report:
         if degraded or any(outcome.result == FAILED for outcome in self.outcomes):
             return CRITICAL
         waiting = any(outcome.result in (BLOCKED, PENDING) for outcome in self.outcomes)
-        return WARNING if ill or waiting or self.rejection is not None or self.held_back else OK
+        return WARNING if ill or waiting or self.owed or self.rejection is not None or self.held_back else OK
+
+    @property
+    def owed(self) -> list[dict[str, str]]:
+        """The refreshes that are left to a person."""
+        return [{"id": outcome.id, "text": outcome.owed} for outcome in self.outcomes if outcome.owed]
 
     @property
     def exit_status(self) -> int:
-        """0 converged, 4 not all of it: something failed, is blocked or pending, or was rolled back."""
+        """0 converged, 1 the newest revision is refused, 4 something failed, is blocked or pending, or was rolled back."""
+        reason = getattr(self.rejection, "reason", "")
+        if self.rejection is not None and reason not in (ROLLED_BACK, PINNED):
+            return 1
         left = any(outcome.result in (FAILED, BLOCKED, PENDING) for outcome in self.outcomes)
-        return 4 if left or getattr(self.rejection, "reason", "") == ROLLED_BACK else 0
+        return 4 if left or reason == ROLLED_BACK else 0
 
     @property
     def changed(self) -> bool:
         """Tell whether the pass changed anything."""
         return any(outcome.result in CHANGED for outcome in self.outcomes)
+
+    @property
+    def cause(self) -> str:
+        """Why the pass changed anything: drift only when nothing else did; empty when nothing was changed."""
+        causes = {outcome.cause for outcome in self.outcomes if outcome.result in CHANGED}
+        return next((cause for cause in CAUSES if cause in causes and cause != DRIFT), DRIFT if causes else "")
+
+
+def remarks(outcomes: Sequence[Outcome]) -> list[str]:
+    """What an admin should know of resources that are in sync."""
+    return [f"{outcome.id}: {outcome.remark}" for outcome in outcomes if outcome.remark]
 
 
 def summary(counts: Mapping[str, int]) -> str:
@@ -125,6 +157,7 @@ def report_to_json(report: Report) -> dict[str, Any]:
         "held_back": report.held_back,
         "health": [verdict_to_json(verdict) for verdict in report.health if not verdict.well],
         "notices": list(report.notices),
+        "owed": report.owed,
         "started": round(report.started, 3),
         "seconds": round(report.seconds, 3),
         "outcomes": [outcome_to_json(outcome) for outcome in report.outcomes if outcome.result != IN_SYNC],

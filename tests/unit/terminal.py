@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import termios
+
+QUIET_SECONDS = 0.2
 
 
 class Terminal:
@@ -12,15 +15,15 @@ class Terminal:
 
     def __init__(self) -> None:
         self._ours, theirs = pty.openpty()
-        os.set_blocking(self._ours, False)
         termios.tcsetwinsize(theirs, (24, 40))
         self.stream = os.fdopen(theirs, "w")
 
     def written(self) -> str:
-        try:
-            return os.read(self._ours, 1 << 16).decode()
-        except BlockingIOError:
-            return ""
+        """All that came; the kernel hands it over a little after it was written."""
+        parts = []
+        while select.select([self._ours], [], [], QUIET_SECONDS)[0]:
+            parts.append(os.read(self._ours, 1 << 16))
+        return b"".join(parts).decode()
 
     def close(self) -> None:
         self.stream.close()

@@ -19,10 +19,11 @@ from agent.apply import FAILED, Outcome
 from agent.cli import VERBS, main
 from agent.cli.parser import parser_of
 from agent.health import Verdict
-from agent.report import Report
+from agent.orders import KINDS
+from agent.report import Origin, Report
 from agent.report.standing import status_of
 from agent.settings import Settings
-from agent.source import WorkingTree
+from agent.source import Contacts, Remote, WorkingTree
 from agent.status import write_status
 from modules.api import Change
 from modules.checks import Health
@@ -93,7 +94,7 @@ def test_the_exit_status_of_every_verb_is_documented(manual: str) -> None:
 
 def keys(value: Any, prefix: str = "") -> Iterator[str]:
     """Every key of a JSON object, with dots; `[]` for a list's items."""
-    if isinstance(value, dict) and not prefix.endswith(".drift"):
+    if isinstance(value, dict) and not prefix.endswith(".drift") and not prefix.startswith("orders."):
         for name, inner in value.items():
             yield from keys(inner, f"{prefix}.{name}" if prefix else name)
     elif isinstance(value, list):
@@ -128,7 +129,9 @@ def emitted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any
         time.time(),
         1.0,
         health=[Verdict("http:x", Health.DEGRADED)],
+        orders={kind: {"reason": "", "by": "ops", "at": 0, "until": 0, "about": ""} for kind in KINDS},
         notices=["n"],
+        origin=Origin(remotes=Contacts([Remote("https://git.example.com/fleet.git")]).to_json()),
     )
     limits = {"poll_seconds": 60, "drift_seconds": 300, "stale_seconds": 2400}
     write_status(str(tmp_path / "status.json"), status_of(report, {}, limits))

@@ -11,10 +11,10 @@ from typing import Any, cast
 
 import pytest
 
-from agent.apply import BLOCKED, CONVERGED, FAILED, IN_SYNC, RELEASED, REMOVED, Outcome
+from agent.apply import BLOCKED, CONVERGED, FAILED, IN_SYNC, PENDING, RELEASED, REMOVED, Outcome
 from agent.errors import FetchFailed, ManifestInvalid, Place, Problem, RevisionRejected, StateUnusable
 from agent.lock import held
-from agent.report import Report, report_to_json, summary
+from agent.report import Report, remarks, report_to_json, summary
 from agent.report.standing import MAX_PROBLEMS, status_of
 from agent.source import Revision
 from agent.status import EXIT_STATUS, read_status, write_status
@@ -23,6 +23,8 @@ from tests.unit.memory import MemoryTree
 
 REVISION = cast("Revision", MemoryTree({}))
 GONE = FetchFailed("nobody answers")
+ROLLED_BACK = RevisionRejected("4f2c1a9 was rolled back: ill", commit="4f2c1a9", reason="RolledBack")
+PINNED = RevisionRejected("ops pinned 4f2c1a9: so", commit="4f2c1a9", reason="Pinned")
 BAD = ManifestInvalid([Problem(Place("hosts/web-01.yaml", 3), "unknown field")])
 
 
@@ -40,16 +42,29 @@ def report(*results: str, **fields: Any) -> Report:
     [
         ([IN_SYNC], None, "OK", 0),
         ([CONVERGED, REMOVED, RELEASED], None, "OK", 0),
-        ([IN_SYNC], BAD, "WARNING", 0),
+        ([IN_SYNC], BAD, "WARNING", 1),
         ([IN_SYNC, BLOCKED], None, "WARNING", 4),
         ([IN_SYNC, FAILED], None, "CRITICAL", 4),
-        ([FAILED], BAD, "CRITICAL", 4),
+        ([IN_SYNC, PENDING], None, "WARNING", 4),
+        ([IN_SYNC], ROLLED_BACK, "WARNING", 4),
+        ([IN_SYNC], PINNED, "WARNING", 0),
+        ([FAILED], PINNED, "CRITICAL", 4),
+        ([FAILED], BAD, "CRITICAL", 1),
     ],
 )
 def test_verdict_and_exit_status(results: list[str], rejection: Any, verdict: str, exit_status: int) -> None:
     found = report(*results, rejection=rejection)
     assert (found.verdict, found.exit_status) == (verdict, exit_status)
     assert found.changed == bool({CONVERGED, REMOVED, RELEASED}.intersection(results))
+
+
+def test_what_is_left_to_a_person_is_a_warning_and_no_failure() -> None:
+    left = Outcome("unit:dbus.service", IN_SYNC, owed="restart, because file:/a changed; the agent does not")
+    found = replace(report(IN_SYNC), outcomes=[left], notices=remarks([replace(left, remark="it is static")]))
+    assert (found.verdict, found.exit_status, found.changed) == ("WARNING", 0, False)
+    status = status_of(found, {}, {})
+    assert status["owed"] == report_to_json(found)["owed"] == [{"id": left.id, "text": left.owed}]
+    assert status["notices"] == ["unit:dbus.service: it is static"]
 
 
 def test_exit_statuses_are_those_of_monitoring_plugins() -> None:
@@ -80,12 +95,18 @@ def test_a_problem_keeps_the_time_since_when_it_is_one() -> None:
     assert status_of(report(IN_SYNC, FAILED), second, {})["problems"][0]["since"] == second["checked_at"]
 
 
-def test_the_last_change_and_the_last_good_revision_stay() -> None:
+def test_the_last_change_stays() -> None:
     changed = status_of(report(CONVERGED), {}, {})
-    assert changed["last_good"] == REVISION.commit
     later = status_of(report(FAILED), changed, {})
-    assert (later["last_change"], later["last_good"]) == (changed["last_change"], REVISION.commit)
+    assert later["last_change"] == changed["last_change"]
     assert later["operation"]["result"] == "failed"
+
+
+def test_the_revisions_that_were_applied_attempted_and_good_are_told_apart() -> None:
+    same = status_of(report(IN_SYNC, attempted="", good="g"), {}, {})["revisions"]
+    assert same == {"applied": REVISION.commit, "attempted": REVISION.commit, "good": "g"}
+    left_alone = report(PENDING, in_force="old", held_back="suspended by ops: x")
+    assert status_of(left_alone, {}, {})["revisions"]["applied"] == "old"
 
 
 def test_what_is_known_of_the_remote() -> None:
@@ -105,7 +126,7 @@ def test_what_is_known_of_the_remote() -> None:
 def test_problems_are_bounded() -> None:
     status = status_of(report(*[FAILED] * 500), {}, {})
     assert len(status["problems"]) == MAX_PROBLEMS
-    assert status["counts"]["failed"] == 500
+    assert status["sync"]["counts"]["failed"] == 500
 
 
 # The status file
