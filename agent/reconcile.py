@@ -82,7 +82,7 @@ def reconcile(desired: Desired, host: WatchedHost, store: Store, conduct: Conduc
     known = track.checked(store)
     before = {name: verdict for name, verdict in before.items() if name in known or verdict.well}
     if desired.revision.commit and not conduct.held_back:  # a working tree is no revision: the one in force stays
-        store.remember(in_force=desired.revision.commit)
+        _enforce(desired.revision.commit, store)
     author = Author(desired.revision.commit, desired.revision.author, desired.revision.summary)
     outcomes = apply_plan(plan, host, store, author, conduct)
     if all(outcome.result in SETTLED for outcome in outcomes):
@@ -94,6 +94,12 @@ def reconcile(desired: Desired, host: WatchedHost, store: Store, conduct: Conduc
         return replace(result, health=health.look(checks, host))
     in_sync = {outcome.id for outcome in outcomes if outcome.result in SETTLED}
     return replace(result, health=health.at_rest(desired.compiled.catalog, in_sync, host))
+
+
+def _enforce(commit: str, store: Store) -> None:
+    """Note which revision is in force; from the moment that it is another, no revision is wholly applied."""
+    if store.recall("in_force") != commit:
+        store.remember(in_force=commit, applied="")
 
 
 def hold(desired: Desired, host: WatchedHost, source: Source, store: Store, means: Means) -> Result:
