@@ -41,8 +41,14 @@ def remembered(options: argparse.Namespace) -> Store:
     root = os.path.abspath(options.root)
     directory = options.state_dir or inside(root, load(options.config).state_dir)
     path = os.path.join(directory, "state.db")
-    if not os.access(path, os.R_OK):
-        if os.access(directory, os.X_OK) and not os.path.exists(path):
-            raise ConfigInvalid(f"there is no history in {directory}", "the first pass begins it: agentctl apply")
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        raise ConfigInvalid(f"there is no history in {directory}", "the first pass begins it: agentctl apply") from None
+    except OSError:
+        readable = False
+    else:
+        readable = os.access(path, os.R_OK)
+    if not readable:
         raise StateUnusable(f"{path} cannot be read", "run as root, or give --root DIR or --state-dir DIR")
     return Store(directory, writable=False)
