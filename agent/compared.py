@@ -10,10 +10,9 @@ from typing import Any
 from agent.catalog import Catalog, Node, Policy
 from agent.desired import Desired
 from agent.diffs import Difference, compared
-from modules.api import Content, ResourceError
+from modules.api import SECRET, Content, ResourceError
 
 ADDED, CHANGED, REMOVED = "added", "changed", "removed"
-SECRET = "secret"  # all that is said of a content that a secret goes into
 ANOTHER = "another secret"
 _POLICY = ("drift", "ignore", "prune")
 
@@ -51,7 +50,12 @@ def _nodes(catalog: Catalog) -> dict[str, Node]:
 def _plain(old: Node | None, new: Node) -> dict[str, tuple[Any, Any]]:
     before, after = _values(old) if old is not None else {}, _values(new)
     names = [*after, *(name for name in before if name not in after)]
-    return {name: (before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)}
+    hidden = {*new.resource.secrets(), *(old.resource.secrets() if old is not None else ())}
+    return {
+        name: (SECRET, ANOTHER) if name in hidden else (before.get(name), after.get(name))
+        for name in names
+        if before.get(name) != after.get(name)
+    }
 
 
 def _values(node: Node) -> dict[str, Any]:
@@ -84,6 +88,8 @@ def _same(was: Content | None, now: Content | None) -> bool:
 def _difference(was: Content | None, now: Content | None, before: Desired, after: Desired) -> Difference:
     if (was and was.secret) or (now and now.secret):
         return Difference(size=f"{SECRET} -> {ANOTHER}" if was and now and now.secret and was.secret else SECRET)
+    if (was and was.url) or (now and now.url):
+        return Difference(size=f"{was.url if was else None} -> {now.url if now else None}")
     try:
         return compared(_bytes(was, before), _bytes(now, after))
     except ResourceError as error:

@@ -169,8 +169,9 @@ def _removal(entry: Entry, old: Resource | None, seen: Observation, kept: Mappin
     left = _why_left(entry, old, undo, {} if isinstance(seen, ResourceError) else seen)
     if left:
         return Removal(entry, None, f"left as it is: {left}")
-    reason = f"left Git; made by us in {entry.revision[:7]}, unchanged since"
-    return Removal(entry, undo, reason, confirm=entry.prune == CONFIRM)
+    restored = entry.prior.get("ensure") == "present"
+    how = "put back to what it was before" if restored else f"made by us in {entry.revision[:7]}, unchanged since"
+    return Removal(entry, undo, f"left Git; {how}", confirm=entry.prune == CONFIRM)
 
 
 def _why_left(entry: Entry, old: Resource | None, undo: Resource | None, seen: State) -> str:

@@ -65,6 +65,12 @@ def _count(value: object) -> int:
     return value
 
 
+def _positive(value: object) -> int:
+    if _count(value) == 0:
+        raise ValueError("must be a whole number from 1 to 100000, not 0")
+    return _count(value)
+
+
 def _one_of(*words: str) -> Callable[[object], str]:
     def read(value: object) -> str:
         if value not in words or not isinstance(value, str):
@@ -100,6 +106,7 @@ _TYPES = {
     _host: "host name",
     _wait: "duration",
     _count: "whole number",
+    _positive: "whole number",
     _rollback: "`never`, `health` or `failure`",
     _drift: "`enforce` or `report`",
 }
@@ -157,6 +164,9 @@ class Settings:
     health_timeout: int = setting(_wait, 60, "How long checks may take to become well after a change.")
     health_soak: int = setting(_wait, 300, "How long a revision has to stay healthy until it counts as good.")
     health_interval: int = setting(_interval, 30, "How often checks are asked until then.")
+    verify_content_every: int = setting(
+        _positive, 12, "In how many passes the content of each file is read once though its status shows no change."
+    )
     container_engine: str = setting(_path, "", "The socket of the container engine; the usual ones when not set.")
     secret_identity: str = setting(
         _path, "/etc/ssh/ssh_host_ed25519_key", "The private key that opens secrets: this host's own, of ssh or age."

@@ -38,7 +38,7 @@ def page(kind: type[Resource]) -> str:
 def _table(kind: type[Resource]) -> Iterator[str]:
     yield "| field | type | default | meaning |"
     yield "|---|---|---|---|"
-    for field in dataclasses.fields(kind):
+    for field in (field for field in dataclasses.fields(kind) if "type" in field.metadata):
         name = kind.kind if field.name == kind.identity_field else field.name
         shown = f"**`{name}`**" if field.name == kind.identity_field else f"`{name}`"
         cells = (shown, field.metadata["type"].name, _default(field), field.metadata["doc"])
@@ -50,6 +50,8 @@ def _default(field: dataclasses.Field[object]) -> str:
         return "the identity"
     if field.default is None or field.default == ():
         return ""
+    if isinstance(field.default, tuple):
+        return f"`[{', '.join(field.default)}]`"
     shown = str(field.default).lower() if isinstance(field.default, bool) else field.default
     return f"`{shown}`"
 

@@ -4,17 +4,19 @@ A module is one frozen dataclass. Its fields are the schema, the documentation a
 `observe` reads through a `HostView` that cannot write; `apply` gets a `Host` and the drift to close.
 Comparing, diffing, ordering, verifying and reporting belong to the agent.
 """
-# Over 300 lines because it is the whole contract of modules, read in one piece.
+# Over 400 lines because it is the whole contract of modules, read in one piece.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Protocol, Self
 
 Value = str | int | bool | None | tuple[str, ...]
 State = Mapping[str, Value]
-"""Properties as observed or desired. Large or secret content appears as its digest, never as itself."""
+"""Properties as observed or desired. Large content appears as its digest; of secret content only the words below."""
+SECRET, ANOTHER = "secret", "another"  # the secret that Git wants, and something else
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,10 @@ class Unsupported(ResourceError):
     """This host cannot do what is asked (no such package manager, no engine, another root)."""
 
 
+class Unrestorable(ResourceError):
+    """What something was before is kept no longer, so it can only be left as it is."""
+
+
 Observation = State | ResourceError
 
 
@@ -44,15 +50,17 @@ Observation = State | ResourceError
 class Content:
     """The bytes a resource wants, named by digest and read only when they are needed.
 
-    `blob` is an object id in the repository; `data` holds what was rendered or written inline. Exactly one is set,
-    or neither when only the digest is remembered (an inventory entry). What is `secret` is never shown, nor kept
-    anywhere but where Git wants it; `missing` says why a secret that it needs cannot be had, and then it has no digest.
+    `blob` is an object id in the repository, `url` a place outside of it; `data` holds what was rendered or written
+    inline. At most one is set, and none when only the digest is remembered (an inventory entry). What is `secret` is
+    never shown, nor kept anywhere but where Git wants it; `missing` says why a secret that it needs cannot be had, and
+    then it has no digest.
     """
 
     digest: str  # sha256, hexadecimal
-    size: int  # bytes
+    size: int  # bytes; -1 when it is not known before it is fetched
     blob: str | None = None
     data: bytes | None = None
+    url: str | None = None  # http, https or file
     secret: bool = False
     missing: str = ""
 
@@ -83,12 +91,26 @@ class Completed:
 
 
 @dataclass(frozen=True)
+class Repair:
+    """Something wrong with the host itself that stood in the way, and what was run to mend it."""
+
+    what: str
+    command: str
+    status: int
+
+
+@dataclass(frozen=True)
 class Staged:
     """A complete file beside its target: owner, mode and bytes are final, only the name is not."""
 
     target: str
     temporary: str
     found: Stat | None  # what stood at the target when it was staged; publish refuses if that changed
+
+
+Xattrs = Mapping[str, bytes | None]
+"""Extended attributes by name; None is one that shall not be there."""
+NO_XATTRS: Xattrs = {}
 
 
 class FileView(Protocol):
@@ -104,8 +126,20 @@ class FileView(Protocol):
     def read(self, path: str, limit: int = 64 << 20) -> bytes:
         """The bytes of the regular file at `path`; never follows a link there; over `limit` bytes is an error."""
 
-    def digest(self, path: str) -> str:
-        """The sha256 of the regular file at `path`, in hexadecimal, streamed."""
+    def digest(self, path: str, found: Stat | None = None) -> str:
+        """The sha256 of the regular file at `path`, in hexadecimal, streamed.
+
+        With what `lstat` just found, it is not read again when nothing changed since it was last read.
+        """
+
+    def xattr(self, path: str, name: str) -> bytes | None:
+        """An extended attribute of the file or directory at `path`; None when it has none of that name.
+
+        Raises Unsupported when its file system keeps none.
+        """
+
+    def flags(self, path: str) -> int:
+        """The inode flags (ioctl_iflags(2)) of the file or directory at `path`. Raises Unsupported likewise."""
 
     def readlink(self, path: str) -> str:
         """The target text of the link at `path`."""
@@ -117,8 +151,14 @@ class FileView(Protocol):
 class Files(FileView, Protocol):
     """Files of the host, writable. Every change is atomic and never more readable than its result."""
 
-    def stage(self, path: str, data: bytes, *, mode: int, owner: tuple[int, int]) -> Staged:
-        """Write a complete temporary file beside `path`, owned by (uid, gid) and with `mode`, not yet visible as it."""
+    def stage(
+        self, path: str, data: bytes | Iterable[bytes], *, mode: int, owner: tuple[int, int], xattrs: Xattrs = NO_XATTRS
+    ) -> Staged:
+        """Write a complete temporary file beside `path`, owned by (uid, gid) and with `mode`, not yet visible as it.
+
+        What comes in parts (`Host.stream`) is never held in memory as a whole. Extended attributes that are not given
+        are those of the file it replaces.
+        """
 
     def discard(self, staged: Staged) -> None:
         """Remove a staged file that will not be published."""
@@ -132,7 +172,16 @@ class Files(FileView, Protocol):
     def set_mode(self, path: str, mode: int) -> None:
         """Set the permission bits of the file or directory at `path`, never through a link."""
 
-    def make_directory(self, path: str, *, mode: int, owner: tuple[int, int]) -> None:
+    def set_xattr(self, path: str, name: str, value: bytes | None) -> None:
+        """Set or (None) remove an extended attribute of what is at `path`, never through a link."""
+
+    def set_flags(self, path: str, flags: int) -> None:
+        """Set the inode flags (ioctl_iflags(2)) of the file or directory at `path`."""
+
+    def keep(self, path: str) -> None:
+        """Keep a copy of the file at `path`, or of each below a directory, by its digest, before it is changed."""
+
+    def make_directory(self, path: str, *, mode: int, owner: tuple[int, int], xattrs: Xattrs = NO_XATTRS) -> None:
         """Make one directory whose parent exists, never more open than `mode`."""
 
     def make_symlink(self, path: str, target: str) -> None:
@@ -243,7 +292,7 @@ class HostView(Protocol):
         """Run a command that only reads. Raises ResourceError when its status is not accepted or it overruns."""
 
     def content(self, content: Content) -> bytes:
-        """The bytes of a content."""
+        """The bytes of a content; looking fetches nothing, so one from a URL raises ResourceError."""
 
 
 class Watcher(HostView, Protocol):
@@ -270,6 +319,22 @@ class Host(HostView, Protocol):
     def engine(self) -> Engine:
         """Its container engine; raises Unsupported when there is none."""
 
+    def note(self, message: str) -> None:
+        """Say what a person should know of a change that was made, though it went well."""
+
+    def stream(self, content: Content) -> Iterator[bytes]:
+        """The bytes of a content in parts; ResourceError at the end at the latest when they are not what was named.
+
+        One of which only the digest is remembered is looked for among the copies that `Files.keep` made; Unrestorable
+        when it is not there.
+        """
+
+    def fetch(self, content: Content, name: str) -> AbstractContextManager[str]:
+        """A file of this machine with the bytes of a content, complete and verified; gone after the `with`.
+
+        `name` is its base name, for tools that judge by it (`x.deb`); the directory is private to the agent.
+        """
+
     def run(self, *argv: str, accept: Sequence[int] = (0,), timeout_seconds: float = 300, stdin: str = "") -> Completed:
         """Run a command that may change the host. Raises ResourceError when its status is not accepted."""
 
@@ -278,6 +343,13 @@ class Host(HostView, Protocol):
 
         Any status is returned; the command is never killed, and ResourceError says so when it overruns.
         """
+
+    @property
+    def repairs(self) -> list[Repair]:
+        """The repairs that nobody has told yet; who tells them takes them out."""
+
+    def repair(self, what: str, *argv: str, env: Mapping[str, str], timeout_seconds: float) -> Completed:
+        """Mend the host itself, detached, once a pass (or ResourceError), told as an event; `what` was wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,6 +360,7 @@ class Resource:
     identity_field: ClassVar[str]
     restarted_by: ClassVar[tuple[str, ...]] = ()  # properties whose convergence already delivers an owed refresh
     family: ClassVar[str] = ""  # kinds that only depend on each other by edges, so that batches may look past them
+    together: ClassVar[str] = ""  # kinds of the same word are applied at once, by the `apply_all` of any of them
     gathers: ClassVar[bool] = False  # one transaction for every step of the kind that is ready, however far down
     prune: ClassVar[str] = (
         "delete"  # what is done when it leaves Git, unless Git says otherwise: delete, release, confirm
@@ -317,6 +390,22 @@ class Resource:
     def provides(self) -> Sequence[str]:
         """Keys of what it brings into being, for the implicit edges of others, such as `path:/etc/motd`."""
         return ()
+
+    def claims(self) -> Sequence[str]:
+        """Keys of what it says something of, present or not: a resource that another brings along gives way to it."""
+        return tuple(key for key in self.provides() if not key.startswith("in:"))
+
+    def excludes(self) -> Sequence[str]:
+        """Keys that no other resource may provide beside this one."""
+        return ()
+
+    def expanded(self) -> tuple[Resource, Sequence[tuple[str, Mapping[str, object]]]]:
+        """Itself, and the resources (kind, fields) that it brings along; asked once, when a catalog is compiled."""
+        return self, ()
+
+    def informed(self, paths: Collection[str]) -> Resource:  # noqa: ARG002  (few kinds need to know)
+        """Itself, told every path that a resource of the host claims; asked once, when a catalog is compiled."""
+        return self
 
     def needs(self) -> Sequence[tuple[str, ...]]:
         """Implicit edges: of each tuple of keys the first that any resource provides is required."""
@@ -349,6 +438,11 @@ class Resource:
     def refresh(self, host: Host, action: str) -> None:
         """Deliver an owed refresh if it runs; what is stopped stays stopped. Raises ResourceError."""
         raise TypeError(f"{type(self).__name__} cannot {action}; host {host.root}")
+
+    def secrets(self) -> Sequence[str]:
+        """The fields whose values nobody is shown: secret contents."""
+        held = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return [name for name, value in held if isinstance(value, Content) and value.secret]
 
     def contents(self, host: HostView, drift: Drift) -> tuple[bytes, bytes] | None:  # noqa: ARG002
         """Before and after of content that the drift names by digest, for a diff; None when there is none."""

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from modules.api import Content, Json, Value
+from modules.api import SECRET, Content, Json, Value
 from modules.container_fields import LABEL_PREFIX, milliseconds
 from modules.container_ports import binding
 
@@ -98,7 +98,7 @@ def made_with(labels: Mapping[str, str]) -> dict[str, Value]:
 
 def _shown(name: str, value: Any) -> Value:  # noqa: ANN401  (any field)
     if isinstance(value, Content) and value.secret:
-        return "secret"
+        return SECRET
     shown: Value = _digest(value)[:12] if name in _HIDDEN else value
     return shown
 

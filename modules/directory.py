@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Self
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 from modules.api import Drift, Host, HostView, Resource, State
-from modules.fields import ABSOLUTE_PATH, BOOLEAN, NAME, OCTAL_MODE, choice, identity, option
-from modules.paths import Attributes, ancestors, placed, remove, replaceable, unit_file_refreshes
+from modules.attributes import Attributed
+from modules.fields import ABSOLUTE_PATH, BOOLEAN, INTEGER, SOURCE_FOLDER, STRINGS, Folder, Leaf, identity, option
+from modules.globs import matcher
+from modules.modes import MODE
+from modules.paths import ancestors, placed, remove, replaceable, unit_file_refreshes
+
+_PLACEHOLDER = ".gitkeep"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Directory(Resource, kind="directory", identity="path"):
-    """A directory: itself, not what is in it.
+class Directory(Attributed, kind="directory", identity="path"):
+    """A directory: itself, and with `source` what the repository has for it.
 
-    Its parent must exist; declare it too. A field that is left out is not managed. What is in the directory is never
-    touched, except by `ensure: absent` with `force`, which stops at anything that is mounted there.
+    Its parent must exist; declare it too. A field that is left out is not managed. What else is in the directory is
+    never touched, except by `purge`, and by `ensure: absent` with `force`, which stops at anything that is mounted
+    there.
+
+    With `source` every file, directory and link of a folder becomes a resource of its own, as if it were declared
+    here: `file:/etc/app/main.conf`. What is declared elsewhere for one of these paths wins. A link is made as it is in
+    the repository, wherever it leads. Git keeps no empty directory: put a file `.gitkeep` in it, which is not copied.
     """
 
-    family = "path"
+    is_directory: ClassVar[bool] = True
 
     path: str = identity(ABSOLUTE_PATH, "Where the directory is.")
-    ensure: str = option(choice("present", "absent"), "Whether it exists.", "present")
-    owner: str | None = option(NAME, "The user who owns it: a name, or a number in quotes.")
-    group: str | None = option(NAME, "The group it belongs to: a name, or a number in quotes.")
-    mode: str | None = option(OCTAL_MODE, "Its permissions. A new directory gets 0755 when none are given.")
     force: bool = option(
         BOOLEAN,
         "Replace a regular file, or a link to one, that stands at the path; with `ensure: absent`, remove the "
@@ -33,13 +40,59 @@ class Directory(Resource, kind="directory", identity="path"):
         default=False,
     )
 
+    source: Folder | None = option(SOURCE_FOLDER, "A folder of the repository whose content shall be in it.")
+    file_mode: str | None = option(
+        MODE,
+        "The permissions of the files of `source`; 0644 when none are given, or 0755 for what is executable in Git.",
+    )
+    purge: bool = option(
+        BOOLEAN, "Remove what nobody declares from it, and from the directories of `source`: see purge.", default=False
+    )
+    exclude: tuple[str, ...] | None = option(
+        STRINGS,
+        "Patterns of what of `source` is not copied, and of what is not purged: of names, or with a slash of "
+        "paths in it; `*` stops at a slash.",
+    )
+    max_files: int = option(INTEGER, "An error if `source` has more files than this.", default=10_000)
+
     def problems(self) -> Sequence[str]:
         """Fields that contradict each other."""
-        if self.ensure == "present":
-            return ()
-        given = [name for name in ("owner", "group", "mode") if getattr(self, name) is not None]
-        root = ["the path / cannot be absent"] if self.path == "/" else []
-        return [*root, *(f"{name} has no meaning with ensure: absent" for name in given)]
+        root = ["the path / cannot be absent"] if self.path == "/" and self.ensure == "absent" else []
+        return [*root, *self.attribute_problems(), *self._source_problems()]
+
+    def _source_problems(self) -> Iterator[str]:
+        if self.ensure == "absent":
+            yield from (
+                f"{name} has no meaning with ensure: absent" for name in ("source", "purge") if getattr(self, name)
+            )
+        if self.file_mode is not None and self.source is None:
+            yield "file_mode is that of the files of a source"
+        if self.exclude is not None and self.source is None and not self.purge:
+            yield "exclude says what is not copied from a source, or not purged"
+        files = sum(leaf.type != "directory" for leaf in self.source or ())
+        if files > self.max_files:
+            yield f"source has {files} files, more than the {self.max_files} of max_files"
+
+    def expanded(self) -> tuple[Resource, Sequence[tuple[str, Mapping[str, object]]]]:
+        """The directory itself; one resource for each thing in its source, and one for what is to be purged."""
+        excluded = matcher(self.exclude or ())
+        leaves = [leaf for leaf in self.source or () if not excluded(leaf.path)]
+        children = [self._child(leaf) for leaf in leaves if os.path.basename(leaf.path) != _PLACEHOLDER]
+        if self.purge:
+            directories = ("", *(leaf.path for leaf in leaves if leaf.type == "directory"))
+            fields = {"exclude": self.exclude or (), "force": self.force, "directories": directories}
+            children.append(("purge", {"path": self.path, **fields}))
+        return replace(self, source=None, file_mode=None, purge=False, exclude=None), children
+
+    def _child(self, leaf: Leaf) -> tuple[str, Mapping[str, object]]:
+        path = f"{self.path.rstrip('/')}/{leaf.path}"
+        owned = {"path": path, "owner": self.owner, "group": self.group}
+        if leaf.type == "symlink":
+            return "symlink", {"path": path, "target": leaf.target, "force": self.force}
+        if leaf.type == "directory":
+            return "directory", {**owned, "mode": self.mode}
+        mode = self.file_mode or ("0755" if leaf.executable else "0644")
+        return "file", {**owned, "mode": mode, "source": leaf.content, "force": self.force}
 
     def provides(self) -> Sequence[str]:
         """Its path, unless it is to be absent, and an entry of its directory."""
@@ -54,11 +107,11 @@ class Directory(Resource, kind="directory", identity="path"):
         """A daemon-reload for a directory of drop-ins."""
         return unit_file_refreshes(self.path)
 
-    def desired(self, observed: State) -> State:  # noqa: ARG002  (no wish is relative)
+    def desired(self, observed: State) -> State:
         """Nothing but `ensure` for a directory that is to be absent."""
         if self.ensure == "absent":
             return {"ensure": "absent"}
-        return {"ensure": "present", "owner": self.owner, "group": self.group, "mode": self.mode}
+        return {"ensure": "present", **self.desired_attributes(observed)}
 
     def observe(self, host: HostView) -> State:
         """`ensure` is `present` for a directory, else what stands there (`file`, `symlink`, ...)."""
@@ -67,7 +120,7 @@ class Directory(Resource, kind="directory", identity="path"):
             return {"ensure": "absent"}
         if found.type != "directory":
             return {"ensure": found.type}
-        return {"ensure": "present", **self._attributes.observed(host.accounts, found)}
+        return {"ensure": "present", **self.observed_attributes(host.files, host.accounts, found)}
 
     def apply(self, host: Host, drift: Drift) -> None:
         """Make it whole, change it in place, or remove it."""
@@ -76,7 +129,7 @@ class Directory(Resource, kind="directory", identity="path"):
         elif "ensure" in drift:
             self._make(host)
         else:
-            self._attributes.apply(host, self.path, drift)
+            self.change_attributes(host, drift)
 
     def undo(self, prior: State) -> Self | None:
         """A directory that was not there before is removed if it is empty; one that was is left as it is."""
@@ -88,12 +141,9 @@ class Directory(Resource, kind="directory", identity="path"):
         """Remove a temporary directory."""
         host.files.sweep(self.path)
 
-    @property
-    def _attributes(self) -> Attributes:
-        return Attributes(self.owner, self.group, self.mode)
-
     def _make(self, host: Host) -> None:
         replaceable(host.files, self.path, "directory", self.force)
-        owner = self._attributes.ids(host.accounts)
+        fresh = self.fresh(host, None)
         host.files.unlink(self.path)
-        host.files.make_directory(self.path, mode=int(self.mode or "0755", 8), owner=owner)
+        host.files.make_directory(self.path, mode=fresh.mode, owner=fresh.owner, xattrs=fresh.xattrs)
+        self.lock(host)

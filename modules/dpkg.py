@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 
-from modules.api import HostView, Unsupported
+from modules.api import HostView
+from modules.package_backend import Known
 
 STATUS = "/var/lib/dpkg/status"
 _UPDATES = "/var/lib/dpkg/updates"  # what a running or interrupted dpkg has not yet folded into the status file
 _FIELDS = ("Package", "Status", "Architecture", "Version", "Provides")
+_WHOLE = ("installed", "triggers-awaited", "triggers-pending")  # pending triggers do not keep it from working
 _AS_STATUS_FILE = "".join(f"{field}: ${{{field}}}\n" for field in _FIELDS) + "\n"
-
-
-@dataclass(frozen=True)
-class Known:
-    """One package that dpkg knows, in dpkg's words (dpkg-query(1), "Package States")."""
-
-    name: str
-    architecture: str
-    version: str
-    wish: str  # install, hold, deinstall, purge, unknown
-    flag: str  # ok, or reinstreq when it is too broken to go on with
-    status: str  # installed, config-files, half-installed, unpacked, half-configured, triggers-*
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it is unpacked and configured; pending triggers do not keep it from working."""
-        return self.status in ("installed", "triggers-awaited", "triggers-pending")
 
 
 class Database:
@@ -59,13 +43,14 @@ class Database:
         """A name as apt writes it: without the architecture when that is the host's own."""
         return name.removesuffix(f":{self.native}")
 
-    def providers(self, name: str) -> list[str]:
-        """The installed packages that provide the virtual package of this name, sorted."""
-        return sorted(
-            known.name
-            for provided, known in self._provided
-            if provided == name.partition(":")[0] and known.status == "installed"
-        )
+    def providers(self, names: Collection[str]) -> Mapping[str, Sequence[str]]:
+        """The installed packages that provide each virtual package that is provided at all, sorted."""
+        wanted = {name.partition(":")[0]: name for name in names}
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        for provided, known in self._provided if wanted else ():
+            if provided in wanted and known.status == "installed":
+                found[wanted[provided]].append(known.name)
+        return {name: sorted(providers) for name, providers in found.items()}
 
     @cached_property
     def native(self) -> str:
@@ -84,16 +69,7 @@ class Database:
 
 
 def read_database(host: HostView) -> Database:
-    """Read the database of a host. Raises Unsupported where there is none, or where apt could not work on it."""
-    if host.root != "/":
-        raise Unsupported(
-            f"packages can only be managed on the running system, not in the root {host.root}; "
-            "use `when` to leave them out there"
-        )
-    if host.files.lstat(STATUS) is None:
-        raise Unsupported(
-            f"no supported package manager on this host: packages need apt and dpkg, and {STATUS} is missing"
-        )
+    """Read the database of a host that has one."""
     if host.files.listdir(_UPDATES):
         return Database(host.probe("dpkg-query", "-W", f"-f={_AS_STATUS_FILE}").stdout.encode())
     return Database(host.files.read(STATUS))
@@ -105,9 +81,9 @@ def _parse(stanza: bytes) -> Known:
         stanza[9 : stanza.find(b"\n")].decode(),
         _field(stanza, b"Architecture"),
         _field(stanza, b"Version"),
-        wish,
-        flag,
-        status,
+        "installed" if status in _WHOLE else status,
+        held=wish == "hold",
+        broken=flag == "reinstreq",
     )
 
 

@@ -14,11 +14,29 @@ from typing import Any, Protocol
 from modules.api import Content
 
 
+@dataclass(frozen=True)
+class Leaf:
+    """One thing in a folder of the repository."""
+
+    path: str  # relative to the folder
+    type: str  # file, directory, symlink
+    content: Content | None = None
+    target: str = ""
+    executable: bool = False
+
+
+Folder = tuple[Leaf, ...]
+"""All that is in a folder of the repository, a directory before what is in it."""
+
+
 class Lookup(Protocol):
-    """How a field reaches the files of the repository. Both raise ValueError with what is wrong."""
+    """How a field reaches the files of the repository. All raise ValueError with what is wrong."""
 
     def source(self, name: str) -> Content:
         """The content of a file in a `files/` folder."""
+
+    def folder(self, name: str) -> Folder:
+        """All that is in a folder in a `files/` folder."""
 
     def template(self, name: str) -> Content:
         """The rendered content of a file in a `templates/` folder."""
@@ -48,6 +66,11 @@ def identity(kind: FieldType, doc: str) -> Any:  # noqa: ANN401  (stands where a
 def option(kind: FieldType, doc: str, default: object = None) -> Any:  # noqa: ANN401
     """An optional field."""
     return field(default=default, metadata={"type": kind, "doc": doc})
+
+
+def internal(default: object) -> Any:  # noqa: ANN401
+    """A field that no document can give: the agent works it out when a catalog is compiled."""
+    return field(default=default, metadata={"internal": True})
 
 
 def expect_text(value: object) -> str:
@@ -110,31 +133,53 @@ def _absolute_path(value: object, lookup: Lookup) -> str:
     return "/" + "/".join(parts)
 
 
-_OCTAL = re.compile(r"[0-7]{3,4}")
-
-
-def _octal_mode(value: object, _lookup: Lookup) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        raise ValueError('must be quoted text such as "0644": a bare number loses its leading zero')
-    text = expect_text(value)
-    if not _OCTAL.fullmatch(text):
-        raise ValueError(f'must be three or four octal digits such as "0644", not {text!r}')
-    return text.rjust(4, "0")
-
-
 def _strings(value: object, lookup: Lookup) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise ValueError(f"must be a list of texts, not {describe(value)}")
     return tuple(_text(item, lookup) for item in value)
 
 
-def _string_map(value: object, lookup: Lookup) -> Mapping[str, str]:
+def string_map(value: object, lookup: Lookup) -> Mapping[str, str]:
+    """A mapping of names to texts, or ValueError."""
     if not isinstance(value, dict):
         raise ValueError(f"must be a mapping of names to texts, not {describe(value)}")
     for key, item in value.items():
         if not isinstance(item, str):
             raise ValueError(f"{key!r} must be text, not {describe(item)} (put it in quotes)")
     return {expect_text(key): _text(item, lookup) for key, item in value.items()}
+
+
+_URL = re.compile(r"(https?|file)://[^\s]+")
+_CHECKSUM = re.compile(r"(?:sha256:)?([0-9a-fA-F]{64})")
+
+
+def _source(value: object, lookup: Lookup) -> Content:
+    if not isinstance(value, list):
+        return _one_source(expect_text(value), lookup)
+    problems = []
+    for item in value:
+        try:
+            return _one_source(expect_text(item), lookup)
+        except ValueError as error:
+            problems.append(str(error))
+    raise ValueError("; ".join(problems) or "must name at least one file")
+
+
+def _one_source(text: str, lookup: Lookup) -> Content:
+    if "://" not in text:
+        return lookup.source(text)
+    if not _URL.fullmatch(text):
+        raise ValueError(f"must be a file in a files/ folder, or an http, https or file URL, not {text!r}")
+    if "@" in text.split("/")[2]:
+        raise ValueError("must not have a password in its URL, where everybody could read it")
+    return Content("", -1, url=text)
+
+
+def _checksum(value: object, _lookup: Lookup) -> str:
+    found = _CHECKSUM.fullmatch(expect_text(value))
+    if found is None:
+        raise ValueError("must be a sha256 in hexadecimal, 64 digits, with or without sha256: before it")
+    return found[1].lower()
 
 
 _STRING: Mapping[str, object] = {"type": "string"}
@@ -145,20 +190,32 @@ NAME = FieldType("name", _name, {"type": "string", "minLength": 1})
 BOOLEAN = FieldType("true or false", _boolean, {"type": "boolean"})
 INTEGER = FieldType("whole number", _integer, {"type": "integer"})
 ABSOLUTE_PATH = FieldType("absolute path", _absolute_path, {"type": "string", "pattern": "^/|\\{\\{"})
-OCTAL_MODE = FieldType(
-    'octal mode in quotes ("0644")', _octal_mode, {"type": "string", "pattern": "^[0-7]{3,4}$|\\{\\{"}
-)
 STRINGS = FieldType("list of texts", _strings, _STRINGS)
-STRING_MAP = FieldType("mapping of texts", _string_map, {"type": "object", "additionalProperties": _STRING})
+STRING_MAP = FieldType("mapping of texts", string_map, {"type": "object", "additionalProperties": _STRING})
 RESOURCE_IDS = FieldType("list of resource ids, globs allowed", _strings, _STRINGS)
 TEXT_CONTENT = FieldType("text", lambda value, lookup: lookup.text(expect_text(value)), _STRING, keeps_secrets=True)
-SOURCE_CONTENT = FieldType("file in a files/ folder", lambda value, lookup: lookup.source(expect_text(value)), _STRING)
+SOURCE_CONTENT = FieldType(
+    "file in a files/ folder, or URL; of a list the first that is there", _source, {"anyOf": [_STRING, _STRINGS]}
+)
+SOURCE_FOLDER = FieldType("folder in a files/ folder", lambda value, lookup: lookup.folder(expect_text(value)), _STRING)
+CHECKSUM = FieldType("sha256 in hexadecimal", _checksum, _STRING)
 TEMPLATE_CONTENT = FieldType(
     "Jinja2 file in a templates/ folder",
     lambda value, lookup: lookup.template(expect_text(value)),
     _STRING,
     keeps_secrets=True,
 )
+
+
+def checksum_problems(content: Content | None, checksum: str | None) -> list[str]:
+    """What is wrong with a content and the checksum given beside it."""
+    if content is None:
+        return ["checksum needs a source to check"] if checksum else []
+    if content.url is not None and checksum is None:
+        return ["checksum is missing: the source is a URL, which can serve anything, so its sha256 must be in Git"]
+    if content.url is None and checksum not in (None, content.digest):
+        return [f"checksum is {checksum}, but that of the content is {content.digest}"]
+    return []
 
 
 def choice(*allowed: str) -> FieldType:

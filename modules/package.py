@@ -4,43 +4,99 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
-from modules.api import Drift, Host, HostView, Observation, Resource, ResourceError, State, Value
-from modules.apt import LISTS_MAX_AGE_SECONDS, OWN_PACKAGE, Offer, lists_age_seconds, matches, read_offers
-from modules.dpkg import Database, Known, read_database
-from modules.fields import NAME, choice, identity, option
+from modules.api import Content, Drift, Host, HostView, Observation, Resource, ResourceError, State, Value
+from modules.fields import (
+    BOOLEAN,
+    CHECKSUM,
+    NAME,
+    SOURCE_CONTENT,
+    STRING_MAP,
+    FieldType,
+    Lookup,
+    checksum_problems,
+    choice,
+    identity,
+    option,
+)
+from modules.package_backend import OWN_PACKAGE, Options
+from modules.package_wish import GONE
 
-_GONE = ("absent", "purged")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*(:[a-z0-9-]+)?")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*(:[a-z0-9_-]+)?")
 _VERSION = re.compile(r"[A-Za-z0-9*?\[][A-Za-z0-9.+:~*?\[\]!^_-]*")
+_ANSWER_TYPES = ("boolean", "multiselect", "note", "password", "select", "string", "text")
+_MARKS = ("hold", "marked")  # what changes without a transaction
+
+
+def _answers(value: object, lookup: Lookup) -> Content:
+    """Lines of debconf-set-selections(1), without the owner."""
+    answers = STRING_MAP.parse(value, lookup)
+    assert isinstance(answers, dict)  # noqa: S101  (what a mapping of texts is parsed to)
+    for question, answer in answers.items():
+        kind = answer.partition(" ")[0]
+        if not re.fullmatch(r"\S+/\S+", question):
+            raise ValueError(f"has {question!r}, which is not the name of a question such as postfix/mailname")
+        if kind not in _ANSWER_TYPES or "\n" in answer:
+            raise ValueError(f"must answer {question} in one line, its type first: one of {', '.join(_ANSWER_TYPES)}")
+    return lookup.text("".join(f"{question} {answer}\n" for question, answer in answers.items()))
+
+
+_ANSWERS = FieldType("mapping of questions to answers", _answers, STRING_MAP.schema, keeps_secrets=True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Package(Resource, kind="package", identity="name"):
-    """A package of the host's package manager (apt), installed, at a version, or away.
+    """A package of the host's package manager (apt or dnf), installed, at a version, or away.
 
     All packages that are ready go to the package manager in one transaction, which waits for its lock, keeps
-    configuration files that were edited, and asks nothing. The package lists are fetched first when they are older
-    than a day or do not have what is asked for. Nothing that somebody installed by name is removed on the way: declare
-    it absent too, if that is meant. Downgrades are refused.
+    configuration files that were edited, and asks nothing. The package index is fetched first when it is older than a
+    day or does not have what is asked for. Nothing that somebody installed by name is removed on the way: declare it
+    absent too, if that is meant; what the agent itself needs is not removed at all. With apt, what is present is marked
+    as wanted by name, so that nothing removes it as no longer needed. A package that an admin holds is left alone
+    unless `hold` is given. Where packages come with an image (ostree, a read-only /usr) only their presence is told.
     """
 
     gathers = True
+    awaits = ("package-index",)
 
     name: str = identity(NAME, "The package; `name:architecture` for one of another architecture.")
     ensure: str = option(
         choice("present", "absent", "purged", "latest"),
-        "`present` never upgrades; `absent` leaves configuration files; `purged` leaves nothing; `latest` follows the "
-        "version that apt would install, by its pins and holds.",
+        "`present` never upgrades; `absent` leaves configuration files; `purged` leaves nothing (with dnf it is the "
+        "same as `absent`); `latest` follows the version that would be installed, by pins, excludes and holds.",
         "present",
     )
     version: str | None = option(
         NAME,
-        'The version to hold, with epoch and revision as the package manager writes it, or a glob such as `"1.22.*"`. '
-        "What is installed stays when it matches.",
+        'The version to have, with epoch and revision as the package manager writes it, or a glob such as `"1.22.*"`. '
+        "What is installed stays when it matches. The epoch may be left out; with dnf the release too.",
     )
+    allow_downgrade: bool = option(BOOLEAN, "Go back to an older version if `version` asks for it.", default=False)
+    hold: bool | None = option(
+        BOOLEAN,
+        "Whether upgrades by others leave it as it is (apt-mark hold, dnf versionlock). What is held here still follows "
+        "`version` and `latest`. Left out, a hold is an admin's, and nothing is changed against it.",
+    )
+    install_recommends: bool | None = option(
+        BOOLEAN, "Whether what it recommends comes along (with dnf: weak dependencies); left out, as the host is set."
+    )
+    config_files: Literal["keep", "replace"] = option(
+        choice("keep", "replace"),
+        "What a new version does to a configuration file that was edited: `keep` it, or `replace` it (apt only).",
+        "keep",
+    )
+    debconf: Content | None = option(
+        _ANSWERS,
+        'Answers to its questions, stored before it is installed or changed: `postfix/mailname: "string example.org"`, '
+        "type first (apt only).",
+    )
+    source: Content | None = option(
+        SOURCE_CONTENT,
+        "A package file to install it from: a file of the repository, or a URL with `checksum`. Give `version` exactly.",
+    )
+    checksum: str | None = option(CHECKSUM, "What `source` must be: required with a URL, else one more check.")
 
     def problems(self) -> Sequence[str]:
         """Find names and versions that no package can have, and wishes that contradict each other."""
@@ -54,11 +110,25 @@ class Package(Resource, kind="package", identity="name"):
             found.append(f"`{self.name}` names no one architecture; write one such as amd64, or leave it out")
         if self.version is not None and not _VERSION.fullmatch(self.version):
             found.append(f"`version: {self.version}` is neither a version nor a glob; ranges are not supported")
+        if self.name == OWN_PACKAGE and self.ensure in GONE:
+            found.append("the agent does not remove itself; use the package manager by hand")
+        if self.source is not None and (self.version is None or set(self.version) & set("*?[")):
+            found.append("`source` needs `version`: the exact one that is in the file")
+        return [*found, *self._contradictions(), *checksum_problems(self.source, self.checksum)]
+
+    def _contradictions(self) -> Sequence[str]:
+        found = []
         if self.version is not None and self.ensure != "present":
             found.append(f"`version` contradicts `ensure: {self.ensure}`; keep one of them")
-        if self.name == OWN_PACKAGE and self.ensure in _GONE:
-            found.append("the agent does not remove itself; use the package manager by hand")
+        if self.ensure in GONE:
+            given = [name for name in ("hold", "install_recommends", "debconf", "source") if self._is_given(name)]
+            found += [f"`{name}` has no meaning with `ensure: {self.ensure}`" for name in given]
+        if self.allow_downgrade and self.version is None:
+            found.append("`allow_downgrade` needs a `version` to go back to")
         return found
+
+    def _is_given(self, name: str) -> bool:
+        return getattr(self, name) is not None
 
     def provides(self) -> Sequence[str]:
         """Its name."""
@@ -66,43 +136,49 @@ class Package(Resource, kind="package", identity="name"):
 
     def needs(self) -> Sequence[tuple[str, ...]]:
         """Everything that says where packages come from."""
-        directories = ("sources.list.d", "preferences.d", "keyrings", "apt.conf.d", "trusted.gpg.d", "auth.conf.d")
+        apt = ("sources.list.d", "preferences.d", "keyrings", "apt.conf.d", "trusted.gpg.d", "auth.conf.d")
         return (
-            *((f"in:/etc/apt/{name}",) for name in directories),
+            *((f"in:/etc/apt/{name}",) for name in apt),
             ("in:/usr/share/keyrings",),
             ("path:/etc/apt/sources.list",),
             ("path:/etc/apt/preferences",),
+            ("in:/etc/yum.repos.d",),
+            ("in:/etc/pki/rpm-gpg",),
+            ("path:/etc/dnf/dnf.conf",),
         )
+
+    @property
+    def options(self) -> Options:
+        """How the transaction that brings it is run."""
+        return Options(self.config_files, self.install_recommends)
+
+    @property
+    def file(self) -> Content | None:
+        """The package file it is installed from."""
+        if self.source is None or self.source.url is None:
+            return self.source
+        return replace(self.source, digest=self.checksum or "")
 
     def desired(self, observed: State) -> State:
         """Presence, and the version that the wish comes to on this host.
 
         A glob that the installed version matches is that version; else it is what the archive would bring, else the
-        glob as it is written. `archive` is only there when the archives do not have what is asked for.
+        glob as it is written. `archive`, `index` and `marked` are only there when they are not as they should be.
         """
-        if self.ensure in _GONE:
+        if self.ensure in GONE:
             return {"ensure": self.ensure}
-        wanted: dict[str, Value] = {"ensure": "present"}
-        if "archive" in observed:
-            wanted["archive"] = "available"
-        if "lists" in observed:
-            wanted["lists"] = "current"
-        if self.version is None:
-            wanted["version"] = observed.get("candidate")
-        elif matches(self.version, str(observed.get("version", ""))):
-            wanted["version"] = observed["version"]
-        else:
-            wanted["version"] = observed.get("candidate", self.version)
-        return wanted
+        wanted: dict[str, Value] = {"ensure": "present", "version": observed.get("candidate", self.version)}
+        wanted |= {name: value for name, value in _IN_ORDER.items() if name in observed}
+        return wanted | {"hold": self.hold}
 
     def undo(self, prior: State) -> Self | None:
         """Take away what was not there before; a version that was changed stays."""
-        if self.ensure in _GONE or prior.get("ensure") != "absent":
+        if self.ensure in GONE or prior.get("ensure") != "absent":
             return None
         return type(self)(name=self.name, ensure="absent")
 
     def observe(self, host: HostView) -> State:
-        """Read dpkg's database. Raises ResourceError, Unsupported where there is no apt."""
+        """Read the package manager's database. Raises ResourceError, Unsupported where there is none."""
         found = self.observe_all(host, [self])[0]
         if isinstance(found, ResourceError):
             raise found
@@ -115,27 +191,10 @@ class Package(Resource, kind="package", identity="name"):
 
     @classmethod
     def observe_all(cls, host: HostView, wanted: Sequence[Self]) -> list[Observation]:
-        """One read of dpkg's database; apt is asked, once, only when something is missing or its newest is wanted."""
-        database = read_database(host)
-        known = [database.find(package.name) for package in wanted]
-        questions = [package.name for package, found in zip(wanted, known, strict=True) if package.asks_archive(found)]
-        offers = read_offers(host, questions) if questions else {}
-        lists_are_old = (
-            any(package.ensure == "latest" for package in wanted) and lists_age_seconds(host) > LISTS_MAX_AGE_SECONDS
-        )
-        observations: list[Observation] = []
-        for package, found in zip(wanted, known, strict=True):
-            if problem := _unusable(package, found, database):
-                observations.append(problem)
-                continue
-            state = _installed_state(package, found)
-            if package.asks_archive(found):
-                offer = offers.get(database.plain_name(package.name))
-                state |= _archive_state(package, found, offer, database.providers(package.name))
-            if package.ensure == "latest" and lists_are_old:
-                state["lists"] = "old"
-            observations.append(state)
-        return observations
+        """One read of the database; the archives are asked, once, only when something is missing or to be the latest."""
+        from modules.package_look import observe_packages
+
+        return observe_packages(host, wanted)
 
     @classmethod
     def apply_all(cls, host: Host, steps: Sequence[tuple[Self, Drift]]) -> list[ResourceError | None]:
@@ -144,64 +203,31 @@ class Package(Resource, kind="package", identity="name"):
 
         packages = {package.name: package for package, _ in steps}
 
-        def drifting(names: Collection[str]) -> Collection[str]:
+        def changing(names: Collection[str]) -> Collection[str]:
             wanted = [packages[name] for name in names]
             seen = cls.observe_all(host, wanted)
-            return {package.name for package, state in zip(wanted, seen, strict=True) if package.drifts(state)}
+            return [package.name for package, state in zip(wanted, seen, strict=True) if package.needs_change(state)]
 
-        return converge_packages(host, list(packages.values()), drifting)
+        return converge_packages(host, list(packages.values()), changing)
+
+    def needs_change(self, seen: Observation) -> bool:
+        """Whether more than its marks must change to have it as Git wants it, or it cannot be observed."""
+        return isinstance(seen, ResourceError) or not self._differing(seen).issubset(_MARKS)
 
     def drifts(self, seen: Observation) -> bool:
-        """Whether it is not as Git wants it, or cannot be observed."""
-        if isinstance(seen, ResourceError):
-            return True
-        return any(want is not None and seen.get(key) != want for key, want in self.desired(seen).items())
+        """Whether anything is not as Git wants it, or it cannot be observed."""
+        return isinstance(seen, ResourceError) or bool(self._differing(seen))
 
-    def asks_archive(self, known: Known | None) -> bool:
-        """Whether the archives must be asked what this comes to."""
-        if self.ensure in _GONE:
-            return False
-        if self.ensure == "latest" or known is None or known.status == "config-files":
-            return True
-        return self.version is not None and not matches(self.version, known.version)
+    def _differing(self, seen: State) -> set[str]:
+        return {key for key, want in self.desired(seen).items() if want is not None and seen.get(key) != want}
 
 
-def _unusable(package: Package, known: Known | None, database: Database) -> ResourceError | None:
-    if known is not None and known.flag == "reinstreq":
-        return ResourceError(
-            f"dpkg says that {package.name} is broken and must be installed again; "
-            f"do that by hand: apt-get install --reinstall {package.name}"
-        )
-    if known is None and package.ensure in _GONE and (providers := database.providers(package.name)):
-        return ResourceError(
-            f"{package.name} is a virtual package, here provided by {', '.join(providers)}; name that one"
-        )
-    return None
+_IN_ORDER = {"archive": "available", "index": "current", "marked": "manual"}
 
 
-def _installed_state(package: Package, known: Known | None) -> dict[str, Value]:
-    """What dpkg says of a package; states between installed and not are shown in dpkg's own words."""
-    if known is None:
-        return {"ensure": "purged" if package.ensure == "purged" else "absent"}
-    if known.status == "config-files":
-        return {"ensure": "absent"}
-    state: dict[str, Value] = {"ensure": "present" if known.is_whole else known.status, "version": known.version}
-    if known.wish == "hold":
-        state["hold"] = True
-    return state
+def refresh_index(host: Host) -> None:
+    """Fetch the package index, because a repository changed. Raises ResourceError."""
+    from modules.package_choice import from_an_image, take
 
-
-def _archive_state(
-    package: Package, known: Known | None, offer: Offer | None, providers: list[str]
-) -> dict[str, Value]:
-    """What the archives would bring for the wish, or why they cannot."""
-    offer = offer or Offer()
-    picked = offer.pick(package.version)
-    if known is not None and known.status != "config-files":
-        if package.ensure == "latest" and (known.wish == "hold" or not offer.is_newer(picked, known.version)):
-            picked = known.version
-    elif providers and not picked and package.version is None:
-        return {"ensure": "present", "provided_by": tuple(providers)}
-    if picked:
-        return {"candidate": picked}
-    return {"archive": f"has {offer.newest()}" if offer.versions else "no such package"}
+    if not from_an_image(host):  # where nothing can be installed, nobody needs to know what could be
+        take(host).refresh_index()

@@ -2,121 +2,130 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
-from typing import Protocol
+from contextlib import ExitStack
 
 from modules.api import Host, ResourceError
-from modules.apt import (
-    LISTS_MAX_AGE_SECONDS,
+from modules.package_backend import (
+    INDEX_MAX_AGE_SECONDS,
     OWN_PACKAGE,
-    Apt,
     Ask,
+    Known,
     Offer,
+    Options,
     TransactionFailed,
-    lists_age_seconds,
-    read_offers,
 )
-from modules.dpkg import Known, read_database
+from modules.package_choice import take
+from modules.package_look import find_known, pick
+from modules.package_wish import Wish, is_removal
 
-_UNKNOWN_MAX_AGE_SECONDS = 60  # a name or version that the lists do not have is looked for in newer ones
+_UNKNOWN_MAX_AGE_SECONDS = 60  # a name or version that the index does not have is looked for in a newer one
 _MAX_SPLITS = 40  # how often a failed transaction is halved to find what made it fail
 
-
-class Wish(Protocol):
-    """What Git says of one package."""
-
-    @property
-    def name(self) -> str:
-        """The package, with its architecture when that is not the host's own."""
-
-    @property
-    def ensure(self) -> str:
-        """present, absent, purged or latest."""
-
-    @property
-    def version(self) -> str | None:
-        """A version or a glob."""
+Changing = Callable[[Collection[str]], Collection[str]]
+Action = Callable[[Sequence[str]], None]
 
 
-Drifting = Callable[[Collection[str]], Collection[str]]
+def converge_packages(host: Host, wishes: Sequence[Wish], changing: Changing) -> list[ResourceError | None]:
+    """Bring packages to what the wishes say; an error for each that failed.
 
-
-def converge_packages(host: Host, wishes: Sequence[Wish], drifting: Drifting) -> list[ResourceError | None]:
-    """Install and remove what the wishes say; an error for each that failed.
-
-    `drifting` looks again, and tells which of these names are not yet as they should be.
+    `changing` looks again, and tells which of these names must still be installed, changed or removed.
     """
-    wave = _Wave(host, drifting)
-    wave.run(wishes)
+    with ExitStack() as files:
+        wave = _Wave(host, wishes, changing, files)
+        try:
+            wave.change()
+        finally:
+            wave.mark()
     return [wave.errors.get(wish.name) for wish in wishes]
 
 
 class _Wave:
     """One wave: what is asked for each name, and what went wrong with it."""
 
-    def __init__(self, host: Host, drifting: Drifting) -> None:
+    def __init__(self, host: Host, wishes: Sequence[Wish], changing: Changing, files: ExitStack) -> None:
         self.errors: dict[str, ResourceError] = {}
         self._host = host
-        self._drifting = drifting
-        self._database = read_database(host)
-        self._apt = Apt(host, self._database.native)
+        self._wishes = {wish.name: wish for wish in wishes}
+        self._changing = changing
+        self._files = files
+        self._packages = take(host)
         self._asks: dict[str, Ask] = {}
         self._splits = 0
-        self._update_error: ResourceError | None = None
+        self._index_error: ResourceError | None = None
 
-    def run(self, wishes: Sequence[Wish]) -> None:
-        offers = self._fresh_offers([wish for wish in wishes if not _is_removal(wish)])
-        for wish in wishes:
-            try:
-                self._asks[wish.name] = self._ask(wish, offers.get(wish.name, Offer()))
-            except ResourceError as error:
-                self.errors[wish.name] = error
-        self._attempt([name for name in self._asks if name != OWN_PACKAGE], self._change)
-        if OWN_PACKAGE in self._asks:
-            self._attempt([OWN_PACKAGE], self._change)  # last, so that nothing is left to do with the old code
-        self._database = read_database(self._host)
-        purged = [wish.name for wish in wishes if wish.ensure == "purged" and wish.name not in self.errors]
-        self._attempt([name for name in purged if self._has_left_configuration(name)], self._apt.purge)
+    def change(self) -> None:
+        """Install, change and remove."""
+        self._packages.mend()
+        names = self._changing(self._wishes)
+        offers = self._fresh_offers([self._wishes[name] for name in names])
+        self._database = self._packages.database()
+        for name in self._changing(names):
+            self._gather(name, lambda name: self._prepare(self._wishes[name], offers.get(name, Offer())))
+        for group in self._groups():
+            self._attempt(group, self._transact)
+        self._purge()
+
+    def mark(self) -> None:
+        """Hold, let go, and mark as wanted by name, whatever came of the changes."""
+        database, automatic = self._packages.database(), self._packages.automatic()
+        there = {name: known for name in self._wishes if (known := find_known(database, name))}
+        wanted = {name: self._wishes[name].hold for name in there}
+        self._together([name for name, known in there.items() if wanted[name] and not known.held], self._packages.hold)
+        loose = [name for name, known in there.items() if wanted[name] is False and known.held]
+        self._together(loose, self._packages.unhold)
+        came_along = [name for name in there if name in automatic and not is_removal(self._wishes[name])]
+        self._together(came_along, self._packages.mark_manual)
 
     def _fresh_offers(self, wishes: Sequence[Wish]) -> dict[str, Offer]:
-        """What the archives have for each name, the lists fetched first when that may tell more."""
-        if not wishes:
+        """What the archives have for each name, the index fetched first when that may tell more."""
+        asking = [wish for wish in wishes if not is_removal(wish)]
+        if not asking:
             return {}
-        names = [wish.name for wish in wishes]
-        offers = self._offers(names)
-        age = lists_age_seconds(self._host)
-        unknown = not all(offers[wish.name].pick(wish.version) for wish in wishes)
-        if age > LISTS_MAX_AGE_SECONDS or (unknown and age > _UNKNOWN_MAX_AGE_SECONDS):
+        names = [wish.name for wish in asking if wish.file is None]
+        offers = dict(self._packages.offers(names)) if names else {}
+        unknown = any(not pick(self._packages, offers.get(w.name, Offer()), w.version) for w in asking if not w.file)
+        if self._packages.index_age_seconds() > (_UNKNOWN_MAX_AGE_SECONDS if unknown else INDEX_MAX_AGE_SECONDS):
             try:
-                self._apt.update()
+                self._packages.refresh_index()
             except ResourceError as error:
-                self._update_error = error  # said by those who need newer lists; the others go on with the old ones
-            return self._offers(names)
+                self._index_error = error  # said by those who need a newer one; the others go on with the old one
+            return dict(self._packages.offers(names)) if names else {}
         return offers
 
-    def _offers(self, names: Sequence[str]) -> dict[str, Offer]:
-        offers = read_offers(self._host, names)
-        return {name: offers.get(self._database.plain_name(name), Offer()) for name in names}
+    def _prepare(self, wish: Wish, offer: Offer) -> None:
+        """What to ask for, with all that must be there before. Raises ResourceError when it cannot or must not be."""
+        known = find_known(self._database, wish.name)
+        if known is not None and known.held and wish.hold is None:
+            change = "is not removed" if is_removal(wish) else f"stays at {known.version}"
+            raise ResourceError(f"{wish.name} is held, so it {change}; `hold: false` here lets it go")
+        ask = Ask(wish.name, remove=True) if is_removal(wish) else self._install(wish, known, offer)
+        if wish.debconf is not None and not ask.remove:
+            lines = self._host.content(wish.debconf).decode().splitlines()
+            self._packages.answer("".join(f"{wish.name} {line}\n" for line in lines))
+        self._asks[wish.name] = ask
 
-    def _ask(self, wish: Wish, offer: Offer) -> Ask:
-        """What to ask apt for. Raises ResourceError when it cannot or must not be asked."""
-        known = self._database.find(wish.name)
-        if _is_removal(wish):
-            if known is not None and known.wish == "hold":
-                raise ResourceError(
-                    f"{wish.name} is held, so it is not removed; `apt-mark unhold {wish.name}` lets it go"
-                )
-            return Ask(wish.name, remove=True)
-        if wish.ensure == "latest" and self._update_error:
+    def _install(self, wish: Wish, known: Known | None, offer: Offer) -> Ask:
+        if wish.ensure == "latest" and self._index_error:
             raise ResourceError(
-                f"what the latest {wish.name} is cannot be told, the package lists are old: {self._update_error}"
+                f"what the latest {wish.name} is cannot be told, the package index is old: {self._index_error}"
             )
-        picked = offer.pick(wish.version)
+        picked = (wish.version or "") if wish.file else pick(self._packages, offer, wish.version)
         if not picked:
             raise ResourceError(self._why_not(wish, offer))
-        if known is not None and known.is_whole and picked != known.version:
-            _check_change(known, picked, offer)
-        return Ask(wish.name, picked if wish.version else "")
+        older = known is not None and wish.version is not None and self._packages.is_newer(known.version, picked)
+        if known is not None and older and not wish.allow_downgrade:
+            raise ResourceError(
+                f"{wish.name} {known.version} is installed and {picked} is older; "
+                "`allow_downgrade: true` is needed to go back"
+            )
+        path = ""
+        if wish.file is not None:
+            name = f"{wish.name.partition(':')[0]}{self._packages.suffix}"
+            path = self._files.enter_context(self._host.fetch(wish.file, name))
+        exact = picked if wish.version or wish.ensure == "latest" else ""
+        return Ask(wish.name, exact, path=path, downgrade=older, options=wish.options)
 
     def _why_not(self, wish: Wish, offer: Offer) -> str:
         if offer.versions and wish.version:
@@ -126,18 +135,43 @@ class _Wave:
         else:
             what = (
                 f"no package {wish.name} in the configured archives; check the name (a virtual package is asked for "
-                "by the name of one that provides it) and the sources in /etc/apt"
+                "by the name of one that provides it) and the repositories of the host"
             )
-        return what + (f"; the package lists could not be fetched: {self._update_error}" if self._update_error else "")
+        return what + (f"; the package index could not be fetched: {self._index_error}" if self._index_error else "")
 
-    def _attempt(self, names: Sequence[str], action: Callable[[Sequence[str]], None]) -> None:
-        """Do it for all at once; when that fails, for each half of those that still drift."""
+    def _groups(self) -> list[list[str]]:
+        """What can share a transaction; the agent's own package last, so that nothing is left to do with the old code."""
+        groups: defaultdict[tuple[bool, Options], list[str]] = defaultdict(list)
+        for name, ask in self._asks.items():
+            groups[name == OWN_PACKAGE, ask.options].append(name)
+        return [groups[key] for key in sorted(groups, key=lambda key: key[0])]
+
+    def _transact(self, names: Sequence[str]) -> None:
+        asks = [self._asks[name] for name in names]
+        asks = [ask for ask in asks if not ask.remove or find_known(self._database, ask.name)]
+        held = [ask.name for ask in asks if (known := self._database.find(ask.name)) and known.held]
+        if held:
+            self._packages.unhold(held)
+        if asks:
+            removable = [ask.name for ask in self._asks.values() if ask.remove]
+            complaints = self._packages.change(asks, removable)
+            self.errors |= {name: ResourceError(f"{name}: {text}") for name, text in complaints.items()}
+
+    def _purge(self) -> None:
+        """Remove what is left of packages that are to leave nothing."""
+        database = self._packages.database()
+        left = [name for name, wish in self._wishes.items() if wish.ensure == "purged" and name not in self.errors]
+        left = [name for name in left if (known := database.find(name)) and not known.is_there]
+        self._attempt(left, self._packages.purge)
+
+    def _attempt(self, names: Sequence[str], action: Action) -> None:
+        """Do it for all at once; when that fails, for each half of those that must still change."""
         if not names:
             return
         try:
             action(names)
         except ResourceError as error:
-            still = self._drifting(names)
+            still = self._changing(names)
             left = [name for name in names if name in still]
             if len(left) > 1 and isinstance(error, TransactionFailed) and self._splits < _MAX_SPLITS:
                 self._splits += 1
@@ -148,31 +182,17 @@ class _Wave:
             company = f" (in one transaction with {len(left) - 1} others)" if len(left) > 1 else ""
             self.errors |= {name: ResourceError(f"{name}{company}: {error}") for name in left}
 
-    def _change(self, names: Sequence[str]) -> None:
-        removable = [ask.name for ask in self._asks.values() if ask.remove]
-        self._apt.change(
-            [ask for name in names if not (ask := self._asks[name]).remove or self._is_there(name)], removable
-        )
+    def _gather(self, name: str, action: Callable[[str], None]) -> None:
+        try:
+            action(name)
+        except ResourceError as error:
+            self.errors[name] = error
 
-    def _is_there(self, name: str) -> bool:
-        return self._database.find(name) is not None and not self._has_left_configuration(name)
-
-    def _has_left_configuration(self, name: str) -> bool:
-        known = self._database.find(name)
-        return known is not None and known.status == "config-files"
-
-
-def _is_removal(wish: Wish) -> bool:
-    return wish.ensure in ("absent", "purged")
-
-
-def _check_change(known: Known, picked: str, offer: Offer) -> None:
-    """Refuse to change what an admin holds, and to go back to an older version."""
-    name = known.name
-    if known.wish == "hold":
-        raise ResourceError(f"{name} is held at {known.version}; `apt-mark unhold {name}` lets it change")
-    if offer.is_newer(known.version, picked):
-        raise ResourceError(
-            f"{name} {known.version} is installed and {picked} is older: downgrades are refused; "
-            f"do it by hand if it is meant: apt-get install --allow-downgrades {name}={picked}"
-        )
+    def _together(self, names: Sequence[str], action: Action) -> None:
+        """Do it for all at once, an error being the error of each that has none yet."""
+        if not names:
+            return
+        try:
+            action(names)
+        except ResourceError as error:
+            self.errors = dict.fromkeys(names, error) | self.errors

@@ -1,15 +1,14 @@
-"""What the kinds that live at a path share: their place in the order, owner and mode, and what may replace what."""
+"""What the kinds that live at a path share: their place in the order, and what may replace what."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Literal
 
-from modules.api import Accounts, Drift, Files, FileView, Host, ResourceError, Stat, Value
+from modules.api import Files, FileView, ResourceError, Stat
 
 _UNIT_FILES = re.compile(r"/(etc|run|usr/lib|lib|usr/local/lib)/systemd/system(/|$)")
 _HOPS = 40  # links in a row, as the kernel follows at most
@@ -58,37 +57,6 @@ def placed(path: str) -> tuple[str, ...]:
 def unit_file_refreshes(path: str) -> tuple[str, ...]:
     """The host refreshes that a change at a path owes: systemd reads its unit files only when told to."""
     return ("daemon-reload",) if _UNIT_FILES.match(path) else ()
-
-
-@dataclass(frozen=True)
-class Attributes:
-    """Owner, group and mode as Git says them; None leaves one as it is."""
-
-    owner: str | None
-    group: str | None
-    mode: str | None
-
-    def observed(self, accounts: Accounts, found: Stat) -> dict[str, Value]:
-        """The three as the host shows them."""
-        return {
-            "owner": _account(found.uid, self.owner, accounts.user_name, accounts.user_id),
-            "group": _account(found.gid, self.group, accounts.group_name, accounts.group_id),
-            "mode": f"{found.mode:04o}",
-        }
-
-    def ids(self, accounts: Accounts) -> tuple[int, int]:
-        """The uid and gid; -1 for one that is left. Raises ResourceError when the host has no such account."""
-        uid = -1 if self.owner is None else accounts.user_id(self.owner)
-        gid = -1 if self.group is None else accounts.group_id(self.group)
-        return uid, gid
-
-    def apply(self, host: Host, path: str, drift: Drift) -> None:
-        """Close the drift of what is at `path`: in place, so that hard links stay. Raises ResourceError."""
-        owned_anew = "owner" in drift or "group" in drift
-        if owned_anew:
-            host.files.set_owner(path, *self.ids(host.accounts))
-        if self.mode is not None and ("mode" in drift or owned_anew):  # a new owner clears set-user-ID bits
-            host.files.set_mode(path, int(self.mode, 8))
 
 
 def remove(files: Files, path: str, force: bool) -> None:
@@ -142,14 +110,3 @@ def _destination(files: FileView, path: str) -> str:
                 return found.type
         return "which leads back to itself"
     return "which is not followed"
-
-
-def _account(number: int, wanted: str | None, name_of: Callable[[int], str], id_of: Callable[[str], int]) -> str:
-    """An owner as the host names it; in the words of the wish when that means the same (0, root, toor)."""
-    name = name_of(number)
-    if wanted is None or wanted == name:
-        return name
-    with suppress(ResourceError):  # an account that does not exist yet is said when it is needed
-        if id_of(wanted) == number:
-            return wanted
-    return str(number) if wanted.isdigit() else name

@@ -12,12 +12,21 @@ _KINDS: Mapping[str, tuple[str, str]] = {  # in the order of the documentation
     "file": ("modules.file", "File"),
     "directory": ("modules.directory", "Directory"),
     "symlink": ("modules.symlink", "Symlink"),
+    "purge": ("modules.purge", "Purge"),
+    "line": ("modules.line", "Line"),
+    "block": ("modules.block", "Block"),
+    "ini": ("modules.ini", "Ini"),
+    "archive": ("modules.archive", "Archive"),
+    "download": ("modules.download", "Download"),
     "package": ("modules.package", "Package"),
+    "apt_repository": ("modules.apt_repository", "AptRepository"),
+    "rpm_repository": ("modules.rpm_repository", "RpmRepository"),
     "unit": ("modules.unit", "Unit"),
     "container": ("modules.container", "Container"),
 }
 _HOST_REFRESHES: Mapping[str, tuple[str, str]] = {
     "daemon-reload": ("modules.unit", "daemon_reload"),
+    "package-index": ("modules.package", "refresh_index"),
 }
 KIND_NAMES = tuple(_KINDS)
 

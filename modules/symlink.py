@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 from modules.api import Drift, Host, HostView, Resource, State
 from modules.fields import ABSOLUTE_PATH, BOOLEAN, TEXT, choice, identity, option
@@ -20,7 +20,7 @@ class Symlink(Resource, kind="symlink", identity="path"):
     nothing by itself, and often what it names comes later, with a package or a mount.
     """
 
-    family = "path"
+    family: ClassVar[str] = "path"
 
     path: str = identity(ABSOLUTE_PATH, "Where the link is.")
     target: str | None = option(TEXT, "What it points to: an absolute path, or one relative to the link's directory.")
@@ -45,6 +45,10 @@ class Symlink(Resource, kind="symlink", identity="path"):
     def provides(self) -> Sequence[str]:
         """Its path, unless it is to be absent, and an entry of its directory."""
         return placed(self.path)[self.ensure == "absent" :]
+
+    def claims(self) -> Sequence[str]:
+        """Its path, also when nothing shall be there."""
+        return (f"path:{self.path}",)
 
     def needs(self) -> Sequence[tuple[str, ...]]:
         """The nearest managed directory above it, and what it points to."""

@@ -143,6 +143,7 @@ class Application:
         started = time.monotonic()
         errors = apply_kind(self.host, [(step.node.resource, step.drift) for step in drifting])
         seconds = (time.monotonic() - started) / len(drifting)
+        self.tell_repairs()
         again = observe(self.host, [step.node.resource for step in drifting])
         verified = [compare(step.node, seen) for step, seen in zip(drifting, again, strict=True)]
         self._settle(
@@ -193,6 +194,15 @@ class Application:
         entries, changes, forgotten = list(entries), list(self._audit.lines(outcomes)), list(forgotten)
         if entries or changes or forgotten:
             self.store.finish(entries, changes, forgotten)
+
+    def tell_repairs(self) -> None:
+        """Tell what was mended of the host itself on the way."""
+        while self.host.repairs:
+            repair = self.host.repairs.pop(0)
+            result, came_to = (FAILED, f"failed with status {repair.status}") if repair.status else (CONVERGED, "ended")
+            outcome = Outcome(f"{HOST}:repair", result, message=f"{repair.what}: {repair.command} {came_to}")
+            self.write_down([], [outcome])
+            self.tell(outcome)
 
     # Refreshes
 
@@ -247,7 +257,8 @@ class Application:
         self.tell(outcome)
 
     def deliver_rest(self) -> None:
-        """Deliver what removals owed, and forget what is owed to nobody."""
+        """Deliver what removals owed, tell what they mended, and forget what is owed to nobody."""
+        self.tell_repairs()
         self.deliver_to_host(self.refreshes.due_to_host())
         for step in self.plan.steps:
             self.deliver_to(step.node)

@@ -25,10 +25,11 @@ def _cut(waiting: Sequence[Step], done: Container[str]) -> tuple[list[Step], lis
     rest: list[Step] = []
     for index, step in enumerate(waiting):
         resource = step.node.resource
-        if not kind.gathers and type(resource) is not kind and (not kind.family or resource.family != kind.family):
+        akin = type(resource) is kind or (kind.together != "" and resource.together == kind.together)
+        if not kind.gathers and not akin and (not kind.family or resource.family != kind.family):
             rest.extend(waiting[index:])
             break
-        if type(resource) is kind and _ready(step, done):
+        if akin and _ready(step, done):
             batch.append(step)
         else:
             rest.append(step)

@@ -10,7 +10,7 @@ from agent.catalog import Node
 from agent.errors import Place
 from agent.plan import Removal, Step, compare, observe
 from agent.store import Entry
-from modules.api import Resource
+from modules.api import Resource, Unrestorable
 
 
 def prune(application: Application) -> None:
@@ -46,7 +46,7 @@ def _remove(application: Application, entry: Entry, undo: Resource, reason: str)
         outcome = Outcome(entry.id, REMOVED, message="already gone")
     else:
         outcome, kept = _converge(application, entry, before, reason)
-    gone = [entry.id] if outcome.result == REMOVED else []
+    gone = [entry.id] if outcome.result in (REMOVED, RELEASED) else []
     application.write_down(kept, [outcome], gone)
     application.tell(outcome)
 
@@ -58,6 +58,9 @@ def _converge(application: Application, entry: Entry, before: Step, reason: str)
     new = application.refreshes.owe(owed, [replace(entry, pending=True)])
     error = apply_kind(application.host, [(undo, before.drift)])[0]
     after = _look(application, undo)
+    if isinstance(error, Unrestorable):
+        application.refreshes.take_back(new)
+        return Outcome(entry.id, RELEASED, message=f"left as it is: {error}"), []
     if error is None and after.in_sync:
         return Outcome(entry.id, REMOVED, drift=before.drift, message=reason), []
     message = str(error or after.error or "it is still there after its removal")

@@ -12,7 +12,7 @@ from modules.api import Content, Resource
 from modules.registry import kind_named
 
 _CONTENT = "$content"
-SECRET = "secret:"  # stands for a blob: what a secret went into is compiled again when its bytes are needed
+SECRET = "secret:"  # stands for a blob: what is secret is compiled again when its bytes are needed
 
 
 def encode(resource: Resource, *, with_data: bool) -> list[Any]:
@@ -36,7 +36,7 @@ def decode(encoded: Any) -> Resource:  # noqa: ANN401  (JSON)
 
 
 def secret_contents(catalog: Catalog) -> Iterator[Content]:
-    """Every content of a catalog that a secret went into."""
+    """Every secret content of a catalog."""
     for node in catalog.nodes:
         for field in dataclasses.fields(node.resource):
             value = getattr(node.resource, field.name)
@@ -46,17 +46,24 @@ def secret_contents(catalog: Catalog) -> Iterator[Content]:
 
 def _plain(value: Any, *, with_data: bool) -> Any:  # noqa: ANN401
     if isinstance(value, Content):
-        encoded = {_CONTENT: value.digest, "size": value.size, "blob": value.blob}
-        if value.secret:
-            return encoded | {"secret": True, "blob": SECRET + value.digest, "missing": value.missing}
-        if with_data and value.data is not None:
-            encoded["data"] = base64.b64encode(value.data).decode()
-        return encoded
+        return _plain_content(value, with_data=with_data)
     if isinstance(value, tuple):
         return [_plain(item, with_data=with_data) for item in value]
     if isinstance(value, Mapping):
         return {key: _plain(item, with_data=with_data) for key, item in value.items()}
     return value
+
+
+def _plain_content(value: Content, *, with_data: bool) -> dict[str, Any]:
+    encoded: dict[str, Any] = {_CONTENT: value.digest, "size": value.size, "blob": value.blob}
+    if value.url is not None:
+        encoded["url"] = value.url
+    if value.secret:
+        handle = value.blob if value.url or value.blob else SECRET + value.digest
+        return encoded | {"secret": True, "blob": handle, "missing": value.missing}
+    if with_data and value.data is not None:
+        encoded["data"] = base64.b64encode(value.data).decode()
+    return encoded
 
 
 def _rich(value: Any) -> Any:  # noqa: ANN401
@@ -71,7 +78,8 @@ def _rich(value: Any) -> Any:  # noqa: ANN401
             value["size"],
             value["blob"],
             None if data is None else base64.b64decode(data),
-            value.get("secret", False),
-            value.get("missing", ""),
+            url=value.get("url"),
+            secret=value.get("secret", False),
+            missing=value.get("missing", ""),
         )
     return {key: _rich(item) for key, item in value.items()}

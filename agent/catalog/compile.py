@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from agent.catalog import Catalog, Node
 from agent.catalog.checked import suspension_of, typed_checks
+from agent.catalog.expand import expand
 from agent.catalog.graph import Edges, connect
 from agent.catalog.typed import MAX_RESOURCES, Typed, typed_resources
 from agent.errors import ManifestInvalid, Place, Problem
@@ -18,7 +19,8 @@ ORDER_SECONDS = 60.0
 
 def compile_catalog(manifest: Manifest) -> Catalog:
     """Type, check and order what a manifest declares. Raises ManifestInvalid with every problem."""
-    resources, problems = _typed(manifest)
+    declared, problems = _typed(manifest)
+    resources = expand(declared)
     if not resources and not problems:
         # An empty result would remove all that is owned; it is far more often a slip than a wish.
         place = Place(f"hosts/{manifest.host}.yaml")

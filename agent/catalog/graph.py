@@ -54,11 +54,16 @@ def _of_several_owners(resources: Sequence[Typed]) -> Iterator[Problem]:
     """Refuse two resources for one thing, such as a file and a directory at one path."""
     owners: dict[str, Typed] = {}
     for typed in resources:
-        for key in typed.resource.provides():
+        paths = (key for key in typed.resource.claims() if key.startswith("path:"))  # also of what shall be absent
+        for key in dict.fromkeys([*paths, *typed.resource.provides()]):
             first = typed if key.startswith("in:") else owners.setdefault(key, typed)
             if first.resource.id != typed.resource.id:
                 message = f"{typed.resource.id} and {first.resource.id} (at {first.place}) are the same thing; keep one"
                 yield Problem(typed.place, message)
+    for typed in resources:
+        for first in (owners[key] for key in typed.resource.excludes() if key in owners):
+            message = f"{typed.resource.id} and {first.resource.id} (at {first.place}) each say what is in it; keep one"
+            yield Problem(typed.place, message)
 
 
 def _explicit(typed: Typed, by_id: Mapping[str, Typed]) -> tuple[Edges, list[Problem]]:

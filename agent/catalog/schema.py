@@ -63,7 +63,7 @@ def _role() -> dict[str, Any]:
 
 def _kind(kind: type[Resource]) -> dict[str, Any]:
     shown = {}
-    for field in dataclasses.fields(kind):
+    for field in (field for field in dataclasses.fields(kind) if "type" in field.metadata):
         name = kind.kind if field.name == kind.identity_field else field.name
         shown[name] = {"description": field.metadata["doc"], **_typed(field.metadata["type"])}
     first = inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0].replace("\n", " ")

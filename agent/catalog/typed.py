@@ -43,9 +43,10 @@ class Typed:
 
 
 def field_types(kind: type[Any]) -> Mapping[str, FieldType]:
-    """The type of each field of a kind of resource or check, by name."""
+    """The type of each field of a kind of resource or check that a document may give, by name."""
     if kind not in _TYPES:
-        _TYPES[kind] = {field.name: field.metadata["type"] for field in dataclasses.fields(kind)}
+        given = (field for field in dataclasses.fields(kind) if "type" in field.metadata)
+        _TYPES[kind] = {field.name: field.metadata["type"] for field in given}
     return _TYPES[kind]
 
 
@@ -195,7 +196,9 @@ def _kept(parsed: object, secrets: set[str], kind: FieldType, place: Place, labe
         return parsed
     if not kind.keeps_secrets:
         names = ", ".join(f"secret('{name}')" for name in sorted(secrets))
-        raise problem(place, f"{label} holds {names} and would show it; secrets go into `content`, `template` or `env`")
+        raise problem(
+            place, f"{label} holds {names} and would show it; secrets go into `content`, `template`, `env` or `debconf`"
+        )
     return dataclasses.replace(parsed, secret=True) if isinstance(parsed, Content) else parsed
 
 

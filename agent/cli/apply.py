@@ -28,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_place(parser)
     parser.add_argument("--confirm-removals", action="store_true", help="remove even an unusual share of what is owned")
     parser.add_argument("--force", action="store_true", help="change the host this once although it is suspended")
+    parser.add_argument(
+        "--verify-content", action="store_true", help="read every file, also where its status shows no change"
+    )
     add_json(parser)
 
 

@@ -16,6 +16,7 @@ from agent.cli.text import differences
 from agent.desired import Desired, desired_in_force, newest_desired
 from agent.errors import FetchFailed
 from agent.host import LocalHost
+from agent.host.ledger import Ledger
 from agent.reconcile import Means, Result, hold
 from agent.report import Report, drift_to_json, summary
 from agent.report.recorded import is_news, record_of
@@ -69,9 +70,11 @@ def unmoved(session: Session) -> bool:
 def make_pass(session: Session, asked: Asked, desired: Desired, conduct: Conduct, started: float) -> Report:
     """Hold the host to what is desired, then write the history (when anything happened) and the status file."""
     site, store = session.site, session.store
-    host = LocalHost(site.root, desired.read, site.engine_socket)
+    ledger = Ledger(site.ledger_path, site.verify_content_every)
+    host = LocalHost(site.root, desired.read, site.engine_socket, ledger, site.state_dir)
     conduct = _conduct(session, asked, desired, conduct)
     result = hold(desired, host, session.source, store, Means(conduct, site.care))
+    ledger.save()
     held = result.desired
     report = Report(
         host=site.host,
@@ -91,7 +94,7 @@ def make_pass(session: Session, asked: Asked, desired: Desired, conduct: Conduct
         good=track.good(store),
         one_way=result.one_way,
         repairs=store.history.repaired(time.time() - REPAIRS_SECONDS),
-        notices=[*store.notices, *session.source.notices],
+        notices=[*store.notices, *session.source.notices, *host.notices],
     )
     _write(session, report)
     if _journalled(session):

@@ -11,6 +11,7 @@ from agent.cli.progress import Progress, observing
 from agent.cli.session import reading, site_of
 from agent.cli.text import tell
 from agent.host import LocalView
+from agent.host.ledger import Ledger
 from agent.reconcile import plan_desired
 
 HELP = "Show what applying the newest revision would change on this host. Nothing is changed."
@@ -29,7 +30,9 @@ def run(options: argparse.Namespace) -> int:
         progress.say(f"asking {session.site.remote.shown}")
         desired = session.newest(options.ref)
         progress.say(observing(len(desired.compiled.catalog.nodes)))
-        host = LocalView(session.site.root, desired.read, session.site.engine_socket)
+        site = session.site
+        ledger = Ledger(site.ledger_path, site.verify_content_every)
+        host = LocalView(site.root, desired.read, site.engine_socket, ledger)
         with progress.ticking():
             plan = plan_desired(desired, host, session.store)
         progress.clear()

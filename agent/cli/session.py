@@ -41,12 +41,18 @@ class Site:
     health_interval: int  # seconds
     approval: Approval
     repairs: Repairs
+    verify_content_every: int  # passes
     limits: dict[str, float]
 
     @property
     def status_path(self) -> str:
         """The status file."""
         return os.path.join(self.runtime_dir, "status.json")
+
+    @property
+    def ledger_path(self) -> str:
+        """What is known of files without reading them."""
+        return os.path.join(self.runtime_dir, "ledger")
 
     @property
     def cache_path(self) -> str:
@@ -83,6 +89,7 @@ def site_of(options: argparse.Namespace, settings: Settings | None = None) -> Si
         health_interval=settings.health_interval,
         approval=Approval(settings.prune_count, settings.prune_percent),
         repairs=Repairs(settings.drift, settings.contested_after, settings.contested_window),
+        verify_content_every=1 if getattr(options, "verify_content", False) else settings.verify_content_every,
         limits={
             "poll_seconds": settings.poll_interval,
             "drift_seconds": settings.drift_interval,

@@ -13,7 +13,7 @@ from agent.cli.parser import add_json, add_place
 from agent.cli.session import reading, site_of
 from agent.cli.text import join_columns, one_line, short, tell
 from agent.errors import ConfigInvalid
-from modules.api import Content
+from modules.api import SECRET, Content
 
 HELP = "Show every resource that Git declares for this host, in the order they are applied, or one with all its fields."
 
@@ -54,6 +54,7 @@ def find(catalog: Catalog, name: str) -> Node:
 def node_to_json(node: Node) -> dict[str, Any]:
     """One resource: its fields, its place, and what it depends on."""
     kind, fields = encode(node.resource, with_data=False)
+    fields |= dict.fromkeys(node.resource.secrets(), SECRET)
     return {
         "id": node.id,
         "kind": kind,
@@ -66,10 +67,11 @@ def node_to_json(node: Node) -> dict[str, Any]:
 
 
 def _lines(node: Node) -> list[str]:
-    lines = [join_columns(one_line(node.id), one_line(str(node.place)))]
+    lines, secret = [join_columns(one_line(node.id), one_line(str(node.place)))], node.resource.secrets()
     for field in dataclasses.fields(node.resource):
         value = getattr(node.resource, field.name)
         if value is not None and field.name != node.resource.identity_field:
+            value = SECRET if field.name in secret else value
             shown = f"{value.size} bytes, sha256 {value.digest[:12]}" if isinstance(value, Content) else short(value)
             lines.append(f"  {field.name:<14} {shown}")
     for name, ids in (("requires", node.requires), ("after", node.after), *(node.refresh or {}).items()):

@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 
 from agent.host.accounts import LocalAccounts
+from agent.host.backups import Backups
 from agent.host.files import LocalFiles, LocalFileView
+from agent.host.ledger import Ledger
 from agent.host.walk import Walk
-from modules.api import Completed, Content, Engine, EngineView, ResourceError
+from modules.api import Completed, Content, Engine, EngineView, Repair, ResourceError
 
 
 def no_blob(blob: str) -> bytes:
@@ -23,13 +26,20 @@ def no_blob(blob: str) -> bytes:
 class LocalView:
     """This machine, or another root on it, to be looked at (modules.api.HostView)."""
 
-    def __init__(self, root: str = "/", read_blob: Callable[[str], bytes] = no_blob, engine_socket: str = "") -> None:
+    def __init__(
+        self,
+        root: str = "/",
+        read_blob: Callable[[str], bytes] = no_blob,
+        engine_socket: str = "",
+        ledger: Ledger | None = None,
+    ) -> None:
         """`read_blob` gives the bytes of an object of the repository; `engine_socket` is empty for the usual ones."""
         self._prefix = os.path.realpath(root).rstrip("/")
         self._read_blob = read_blob
         self._engine_socket = engine_socket
         self._walk = Walk(self._prefix)
-        self._view = LocalFileView(self._walk)
+        self._ledger = ledger or Ledger()
+        self._view = LocalFileView(self._walk, self._ledger)
         self._accounts = LocalAccounts(self._prefix, self._view)
 
     @property
@@ -60,11 +70,13 @@ class LocalView:
         return commands.probe(commands.Command(argv, accept, timeout_seconds))
 
     def content(self, content: Content) -> bytes:
-        """The bytes of a content."""
+        """The bytes of a content; looking fetches nothing, so one from a URL raises ResourceError."""
         if content.missing:
             raise ResourceError(content.missing)
         if content.data is not None:
             return content.data
+        if content.url is not None:
+            raise ResourceError(f"{content.url} is not fetched before it is applied")
         if content.blob is None:
             raise ResourceError(f"only the digest {content.digest} is remembered of this content, not its bytes")
         return self._read_blob(content.blob)
@@ -79,9 +91,22 @@ class LocalView:
 class LocalHost(LocalView):
     """The same, to be changed (modules.api.Host)."""
 
-    def __init__(self, root: str = "/", read_blob: Callable[[str], bytes] = no_blob, engine_socket: str = "") -> None:
-        super().__init__(root, read_blob, engine_socket)
-        self._files = LocalFiles(self._walk)
+    def __init__(
+        self,
+        root: str = "/",
+        read_blob: Callable[[str], bytes] = no_blob,
+        engine_socket: str = "",
+        ledger: Ledger | None = None,
+        state_dir: str = "",
+    ) -> None:
+        """As a view; `state_dir` is where backups and what is being fetched are kept private (empty: nowhere)."""
+        super().__init__(root, read_blob, engine_socket, ledger)
+        self._state_dir = state_dir
+        self._backups = Backups(os.path.join(state_dir, "backups") if state_dir else "")
+        self._repaired: set[tuple[str, ...]] = set()
+        self.repairs: list[Repair] = []  # those of this pass that nobody has told yet
+        self.notices: list[str] = []
+        self._files = LocalFiles(self._walk, self._ledger, self._backups, self.notices.append)
 
     @property
     def files(self) -> LocalFiles:
@@ -93,6 +118,28 @@ class LocalHost(LocalView):
     def engine(self) -> Engine:
         """Its container engine; raises Unsupported when there is none."""
         return self._engine
+
+    def note(self, message: str) -> None:
+        """Say what a person should know of a change that was made, though it went well."""
+        self.notices.append(message)
+
+    def stream(self, content: Content) -> Iterator[bytes]:
+        """The bytes of a content in parts; ResourceError at the end at the latest when they are not what was named."""
+        if not (content.url or content.data is not None or content.blob or content.missing):
+            return self._backups.parts(content.digest)
+        if content.url is None:
+            return iter((self.content(content),))
+        from agent.host import downloads
+
+        local = downloads.local_path(content.url)
+        parts = self.files.chunks(local) if local else downloads.download(content.url)
+        return downloads.verified(parts, content)
+
+    def fetch(self, content: Content, name: str) -> AbstractContextManager[str]:
+        """A private file of this machine with the bytes of a content, complete and verified; gone after the `with`."""
+        from agent.host import downloads
+
+        return downloads.fetched(self.stream(content), self._state_dir, name)
 
     def run(self, *argv: str, accept: Sequence[int] = (0,), timeout_seconds: float = 300, stdin: str = "") -> Completed:
         """Run a command that may change the host. Raises ResourceError when its status is not accepted."""
@@ -120,6 +167,15 @@ class LocalHost(LocalView):
         from agent.host import commands
 
         commands.run(commands.Command(argv, (0,), timeout_seconds))
+
+    def repair(self, what: str, *argv: str, env: Mapping[str, str], timeout_seconds: float) -> Completed:
+        """Repair the host itself by a command, once in the life of this object (a pass); see `repairs`."""
+        if argv in self._repaired:
+            raise ResourceError(f"{what}, and {' '.join(argv)} has not mended it in this pass; look at it by hand")
+        self._repaired.add(argv)
+        completed = self.run_detached(*argv, env=env, timeout_seconds=timeout_seconds)
+        self.repairs.append(Repair(what, " ".join(argv), completed.status))
+        return completed
 
     def run_detached(self, *argv: str, env: Mapping[str, str], timeout_seconds: float) -> Completed:
         """Run a command that must end even when the agent is stopped or upgraded meanwhile (a package transaction)."""

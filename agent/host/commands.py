@@ -51,6 +51,7 @@ READ_ONLY: tuple[tuple[str, ...], ...] = (
     ("apt-get", "-s"),
     ("apt-get", "--simulate"),
     ("apt-mark", "showhold"),
+    ("dpkg-deb", "-f"),
     ("dpkg-query", "-W"),
     ("dpkg-query", "--show"),
     ("dpkg", "--audit"),
@@ -59,7 +60,11 @@ READ_ONLY: tuple[tuple[str, ...], ...] = (
     ("dpkg", "--print-foreign-architectures"),
     ("rpm", "-q"),
     ("rpm", "-qa"),
+    ("rpm", "-qp"),
+    ("rpm", "--test"),
     ("rpm", "--eval"),
+    ("dnf", "repoquery"),
+    ("tail",),
 )
 """Commands that only read, each reviewed: the program, and the word that must come first among its arguments."""
 _SKIPPED = ("--root=", "--admindir=", "--dbpath=", "--no-pager", "--no-legend", "--plain")
@@ -71,7 +76,9 @@ _PACKAGES = {
     "apt-get": "apt",
     "apt-mark": "apt",
     "dpkg": "dpkg",
+    "dpkg-deb": "dpkg",
     "dpkg-query": "dpkg",
+    "debconf-set-selections": "debconf",
     "journalctl": "systemd",
     "systemctl": "systemd",
     "systemd-analyze": "systemd",

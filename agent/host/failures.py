@@ -39,10 +39,11 @@ def missing_parent(path: str, error: OSError) -> ResourceError:
     return ResourceError(f"parent directory {parent} does not exist; declare directory:{parent}")
 
 
-def write_failure(path: str, needed: int, directory: int, error: OSError) -> ResourceError:
-    """A write of `needed` bytes beside `path` failed; `directory` is a descriptor on the same file system."""
+def write_failure(path: str, size: int | None, directory: int, error: OSError) -> ResourceError:
+    """A write of `size` bytes (or nobody knows how many) beside `path` failed; `directory` is open and beside it too."""
+    needed = "more bytes" if size is None else f"{size} bytes"
     if error.errno == errno.EDQUOT:
-        return ResourceError(f"cannot write {path}: the disk quota is used up; {needed} bytes are needed; free some")
+        return ResourceError(f"cannot write {path}: the disk quota is used up; {needed} are needed; free some")
     if error.errno != errno.ENOSPC:
         return failure("write", path, error)
     space = os.fstatvfs(directory)
@@ -51,7 +52,7 @@ def write_failure(path: str, needed: int, directory: int, error: OSError) -> Res
         return ResourceError(f"cannot write {path}: the file system at {where} has no free inodes; remove files there")
     free = space.f_bavail * space.f_frsize
     return ResourceError(
-        f"cannot write {path}: the file system at {where} is full; {needed} bytes are needed, {free} are free; "
+        f"cannot write {path}: the file system at {where} is full; {needed} are needed, {free} are free; "
         f"remove something there"
     )
 

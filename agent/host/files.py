@@ -8,14 +8,17 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from agent.host import attributes, publishing, removal, staging
+from agent.host.backups import Backups
 from agent.host.failures import failure, write_failure
+from agent.host.ledger import Ledger
 from agent.host.status import as_stat
 from agent.host.walk import Directory, Walk
-from modules.api import ResourceError, Staged, Stat
+from modules.api import NO_XATTRS, ResourceError, Staged, Stat, Xattrs
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # a FIFO must not block us
 _CHUNK = 1 << 20  # bytes
@@ -26,8 +29,10 @@ _DEVICES = {"block": "a block device", "char": "a character device", "directory"
 class LocalFileView:
     """Files of one root, read only."""
 
-    def __init__(self, walk: Walk) -> None:
+    def __init__(self, walk: Walk, ledger: Ledger | None = None) -> None:
+        """`ledger` knows what need not be read again; without one everything is read."""
         self._walk = walk
+        self._ledger = ledger or Ledger()
 
     def lstat(self, path: str) -> Stat | None:
         """What is at `path`, not following a link there; None when nothing is, or a parent is missing."""
@@ -50,12 +55,33 @@ class LocalFileView:
                 raise ResourceError(f"cannot read {path}: it is larger than {limit} bytes, the most that is read here")
         return b"".join(parts)
 
-    def digest(self, path: str) -> str:
-        """The sha256 of the regular file at `path`, in hexadecimal, streamed."""
+    def digest(self, path: str, found: Stat | None = None) -> str:
+        """The sha256 of the regular file at `path`; not read again when it is as it was found and read before."""
+        known = None if found is None else self._ledger.known(path, found)
+        if known is not None:
+            return known
+        began = time.time_ns()
         digest = hashlib.sha256()
-        for chunk in self._chunks(path, _CHUNK):
-            digest.update(chunk)
+        with self._reading(path) as descriptor:
+            for chunk in _contents(path, descriptor, _CHUNK):
+                digest.update(chunk)
+        if found is not None:
+            self._ledger.note(path, found, digest.hexdigest(), began)
         return digest.hexdigest()
+
+    def xattr(self, path: str, name: str) -> bytes | None:
+        """An extended attribute of what is at `path`, or None; Unsupported when its file system keeps none."""
+        with self._looking(path) as directory:
+            return attributes.xattr(directory, path, name)
+
+    def flags(self, path: str) -> int:
+        """The inode flags of what is at `path`; Unsupported when its file system keeps none."""
+        with self._looking(path) as directory:
+            return attributes.flags(directory, path)
+
+    def chunks(self, path: str) -> Iterator[bytes]:
+        """The bytes of the regular file at `path`, part by part."""
+        return self._chunks(path, _CHUNK)
 
     def readlink(self, path: str) -> str:
         """The target text of the link at `path`."""
@@ -83,15 +109,27 @@ class LocalFileView:
         return os.open(name, _READ | os.O_DIRECTORY, dir_fd=directory.descriptor)
 
     def _chunks(self, path: str, most: int) -> Iterator[bytes]:
+        with self._reading(path) as descriptor:
+            yield from _contents(path, descriptor, min(most, _CHUNK))
+
+    @contextmanager
+    def _reading(self, path: str) -> Iterator[int]:
         try:
             directory, name = self._walk.locate(path)
             descriptor = os.open(name, _READ, dir_fd=directory.descriptor)
             try:
-                yield from _contents(path, descriptor, min(most, _CHUNK))
+                yield descriptor
             finally:
                 os.close(descriptor)
         except OSError as error:
             raise failure("read", path, error) from error
+
+    @contextmanager
+    def _looking(self, path: str) -> Iterator[Directory]:
+        try:
+            yield self._walk.locate(path)[0]
+        except OSError as error:
+            raise failure("look at", path, error) from error
 
 
 def _contents(path: str, descriptor: int, most: int) -> Iterator[bytes]:
@@ -111,13 +149,23 @@ def _contents(path: str, descriptor: int, most: int) -> Iterator[bytes]:
 class LocalFiles(LocalFileView):
     """Files of one root, writable. Every change is made beside an open directory that was just looked up."""
 
-    def stage(self, path: str, data: bytes, *, mode: int, owner: tuple[int, int]) -> Staged:
+    def __init__(self, walk: Walk, ledger: Ledger, backups: Backups, note: Callable[[str], None]) -> None:
+        """`note` is told what a person should know of a change that went well."""
+        super().__init__(walk, ledger)
+        self._backups = backups
+        self._note = note
+
+    def stage(
+        self, path: str, data: bytes | Iterable[bytes], *, mode: int, owner: tuple[int, int], xattrs: Xattrs = NO_XATTRS
+    ) -> Staged:
         """Write a complete temporary file beside `path`; -1 in `owner` leaves what a new file gets by itself."""
         directory, _ = self._walk.locate_for_change(path)
+        parts: Iterable[bytes] = (data,) if isinstance(data, bytes) else data
         try:
-            return staging.stage(directory, path, staging.Wanted(data, mode, owner))
+            return staging.stage(directory, path, staging.Wanted(parts, mode, owner, xattrs))
         except OSError as error:
-            raise write_failure(path, len(data), directory.descriptor, error) from error
+            needed = len(data) if isinstance(data, bytes) else None
+            raise write_failure(path, needed, directory.descriptor, error) from error
 
     def discard(self, staged: Staged) -> None:
         """Remove a staged file that will not be published."""
@@ -125,7 +173,7 @@ class LocalFiles(LocalFileView):
 
     def publish(self, staged: Sequence[Staged]) -> list[ResourceError | None]:
         """Flush all once, then rename each over its target; one result for each, its temporary file gone."""
-        return publishing.publish(self._walk, staged)
+        return publishing.publish(self._walk, staged, self._note)
 
     def set_owner(self, path: str, uid: int, gid: int) -> None:
         """Own what is at `path`, never through a link (-1 leaves one of them)."""
@@ -137,10 +185,35 @@ class LocalFiles(LocalFileView):
         with self._changing(path, "change the mode of") as directory:
             attributes.set_mode(directory, path, mode)
 
-    def make_directory(self, path: str, *, mode: int, owner: tuple[int, int]) -> None:
+    def set_xattr(self, path: str, name: str, value: bytes | None) -> None:
+        """Set or (None) remove an extended attribute of what is at `path`, never through a link."""
+        with self._changing(path, f"change the attribute {name} of") as directory:
+            attributes.set_xattr(directory, path, name, value)
+
+    def set_flags(self, path: str, flags: int) -> None:
+        """Set the inode flags of the file or directory at `path`."""
+        with self._changing(path, "change the flags of") as directory:
+            attributes.set_flags(directory, path, flags)
+
+    def keep(self, path: str) -> None:
+        """Keep a copy of the file at `path`, or of each below a directory; of links and the like there is none."""
+        found = list(self._files_at(path))
+        self._backups.refuse_too_many(path, [shown.size for _, shown in found])
+        for at, shown in found:
+            self._backups.keep(at, shown, self.chunks(at))
+
+    def _files_at(self, path: str) -> Iterator[tuple[str, Stat]]:
+        found = self.lstat(path)
+        if found is not None and found.type == "file":
+            yield path, found
+        elif found is not None and found.type == "directory":
+            for name in self.listdir(path):
+                yield from self._files_at(f"{path}/{name}")
+
+    def make_directory(self, path: str, *, mode: int, owner: tuple[int, int], xattrs: Xattrs = NO_XATTRS) -> None:
         """Make one directory whose parent exists; it appears with its owner and mode already right."""
         with self._changing(path, "make the directory") as directory:
-            staging.make_directory(directory, path, mode, owner)
+            staging.make_directory(directory, path, staging.Wanted((), mode, owner, xattrs))
 
     def make_symlink(self, path: str, target: str) -> None:
         """Put a link at `path`, replacing a link or file there in one step."""

@@ -7,27 +7,31 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from agent.host import attributes
 from agent.host.failures import failure
 from agent.host.flush import flush
-from agent.host.staging import Written, finish, write_all
+from agent.host.staging import Wanted, Written, finish, write_all
 from agent.host.status import as_stat, status_or_none
 from agent.host.walk import Directory, Walk
-from modules.api import ResourceError, Staged
+from modules.api import NO_XATTRS, ResourceError, Staged
 
 _CHUNK = 1 << 20  # bytes
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _REWRITE = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-def publish(walk: Walk, staged: Sequence[Staged]) -> list[ResourceError | None]:
-    """One result for each, in order; no temporary file stays, whatever the result."""
+Note = Callable[[str], None]
+
+
+def publish(walk: Walk, staged: Sequence[Staged], note: Note) -> list[ResourceError | None]:
+    """One result for each, in order; no temporary file stays, whatever the result. `note` is told what is unusual."""
     results = flush(walk, [one.temporary for one in staged])
     for index, one in enumerate(staged):
         if results[index] is None:
-            results[index] = _put_in_place(walk, one)
+            results[index] = _put_in_place(walk, one, note)
         if results[index] is not None:
             _drop(walk, one.temporary)
     parents = dict.fromkeys(os.path.dirname(one.target) for one in staged)
@@ -35,11 +39,11 @@ def publish(walk: Walk, staged: Sequence[Staged]) -> list[ResourceError | None]:
     return [result or lost[os.path.dirname(one.target)] for one, result in zip(staged, results, strict=True)]
 
 
-def _put_in_place(walk: Walk, staged: Staged) -> ResourceError | None:
+def _put_in_place(walk: Walk, staged: Staged, note: Note) -> ResourceError | None:
     try:
         directory, _ = walk.locate_for_change(staged.target)
         _check(directory, staged)
-        _rename(directory, staged)
+        _rename(directory, staged, note)
     except OSError as error:
         return failure("replace", staged.target, error)
     except ResourceError as error:
@@ -59,7 +63,7 @@ def _check(directory: Directory, staged: Staged) -> None:
         )
 
 
-def _rename(directory: Directory, staged: Staged) -> None:
+def _rename(directory: Directory, staged: Staged, note: Note) -> None:
     temporary, name = os.path.basename(staged.temporary), os.path.basename(staged.target)
     try:
         os.rename(temporary, name, src_dir_fd=directory.descriptor, dst_dir_fd=directory.descriptor)
@@ -68,7 +72,7 @@ def _rename(directory: Directory, staged: Staged) -> None:
             raise
         _rewrite(directory, staged)
         os.unlink(temporary, dir_fd=directory.descriptor)
-        _warn(f"{staged.target} is a mount point, so it was rewritten in place, not replaced in one step")
+        note(f"{staged.target} is a mount point, so it was rewritten in place, not replaced in one step")
 
 
 def _rewrite(directory: Directory, staged: Staged) -> None:
@@ -95,14 +99,9 @@ def _copy(source: int, target: int, path: str) -> None:
     while chunk := os.read(source, _CHUNK):
         write_all(target, chunk)
     os.ftruncate(target, wanted.st_size)
-    finish(target, path, wanted.st_mode & 0o7777, (wanted.st_uid, wanted.st_gid))
+    attributes.carry(source, target, path, NO_XATTRS)
+    finish(target, path, Wanted((), wanted.st_mode & 0o7777, (wanted.st_uid, wanted.st_gid)))
     os.fsync(target)
-
-
-def _warn(message: str) -> None:
-    import logging  # rarely needed, and slow to load
-
-    logging.getLogger(__name__).warning(message)
 
 
 def _drop(walk: Walk, temporary: str) -> None:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
+from agent.host import attributes
 from agent.host.removal import remove_leftover
 from agent.host.status import as_stat, status_or_none
 from agent.host.walk import Directory
-from modules.api import ResourceError, Staged, Stat
+from modules.api import ResourceError, Staged, Stat, Xattrs
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -31,9 +32,10 @@ T = TypeVar("T")
 class Wanted:
     """What a new file is to be; -1 in `owner` leaves what a new file gets by itself."""
 
-    data: bytes
+    parts: Iterable[bytes]
     mode: int
     owner: tuple[int, int]
+    xattrs: Xattrs = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,9 @@ def stage(directory: Directory, path: str, wanted: Wanted) -> Written:
     descriptor = _anew(directory, temporary, lambda: os.open(temporary, _CREATE, mode, dir_fd=beside))
     with _removed_on_error(directory, temporary):
         try:
-            write_all(descriptor, wanted.data)
-            finish(descriptor, path, wanted.mode, wanted.owner)
+            for part in wanted.parts:
+                write_all(descriptor, part)
+            finish(descriptor, path, wanted, _beside(directory, name, found))
             written = as_stat(os.fstat(descriptor))
         finally:
             os.close(descriptor)
@@ -76,10 +79,15 @@ def write_all(descriptor: int, data: bytes) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
-def finish(descriptor: int, path: str, mode: int, owner: tuple[int, int]) -> None:
-    """Owner, then mode (a change of owner clears set-user-ID bits); access lists and labels belong between the two."""
+def finish(descriptor: int, path: str, wanted: Wanted, predecessor: int = -1) -> None:
+    """Owner, labels and lists, then mode: a change of owner clears set-user-ID bits, one of mode the mask of a list.
+
+    `predecessor` is open, and closed here; -1 when there is none to take after.
+    """
     shown = os.fstat(descriptor)
-    uid, gid = (shown.st_uid if owner[0] == -1 else owner[0], shown.st_gid if owner[1] == -1 else owner[1])
+    uid, gid = (
+        found if new == -1 else new for new, found in zip(wanted.owner, (shown.st_uid, shown.st_gid), strict=True)
+    )
     if (uid, gid) != (shown.st_uid, shown.st_gid):
         try:
             os.fchown(descriptor, uid, gid)
@@ -87,10 +95,27 @@ def finish(descriptor: int, path: str, mode: int, owner: tuple[int, int]) -> Non
             raise ResourceError(
                 f"cannot give {path} to uid {uid}, gid {gid}: only root may; run as root, or leave owner and group out"
             ) from error
-    os.fchmod(descriptor, mode)
+    if predecessor != -1:
+        try:
+            attributes.carry(f"/proc/self/fd/{predecessor}", descriptor, path, wanted.xattrs)
+        finally:
+            os.close(predecessor)
+    for name in (name for name, value in wanted.xattrs.items() if value is None):
+        attributes.put_xattr(descriptor, path, name, None)
+    os.fchmod(descriptor, wanted.mode)
+    for name, value in wanted.xattrs.items():
+        if value is not None:
+            attributes.put_xattr(descriptor, path, name, value)
 
 
-def make_directory(directory: Directory, path: str, mode: int, owner: tuple[int, int]) -> None:
+def _beside(directory: Directory, name: str, found: Stat | None) -> int:
+    """The file that is to be replaced, open only to be looked at; -1 when it is none."""
+    if found is None or found.type != "file":
+        return -1
+    return os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory.descriptor)
+
+
+def make_directory(directory: Directory, path: str, wanted: Wanted) -> None:
     """Make a complete directory beside `path` and give it its name. Raises OSError, or ResourceError."""
     name = os.path.basename(path)
     temporary = temporary_name(name)
@@ -99,8 +124,8 @@ def make_directory(directory: Directory, path: str, mode: int, owner: tuple[int,
     with _removed_on_error(directory, temporary):
         descriptor = os.open(temporary, _OPEN_DIRECTORY, dir_fd=beside)
         try:
-            os.fchmod(descriptor, mode & 0o700)
-            finish(descriptor, path, mode, owner)
+            os.fchmod(descriptor, wanted.mode & 0o700)
+            finish(descriptor, path, wanted)
         finally:
             os.close(descriptor)
         _refuse_occupied(directory, path)

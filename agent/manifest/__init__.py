@@ -26,7 +26,7 @@ from agent.manifest.structure import (
 )
 from agent.manifest.variables import Layer, Variables, merge
 from agent.secrets import DIRECTORY, Open, Vault, unopened
-from agent.source import Entry, Tree
+from agent.source import Below, Entry, Tree
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,11 @@ class Recording:
         """The names in a directory."""
         self._note(path)
         return self._tree.names(path)
+
+    def below(self, path: str, most: int) -> list[Below]:
+        """All that is below a directory."""
+        self._note(path)
+        return self._tree.below(path, most)
 
     def blob(self, object_id: str) -> bytes:
         """The bytes of an object."""

@@ -17,10 +17,10 @@ from agent.source.library import library
 from agent.source.network import REFS, download, download_branches, remote_refs
 from agent.source.remote import Remote
 from agent.source.revision import Revision
-from agent.source.tree import Entry, Tree
+from agent.source.tree import Below, Entry, Tree
 from agent.source.working_tree import WorkingTree
 
-__all__ = ["Entry", "Remote", "Revision", "Source", "Tree", "WorkingTree"]
+__all__ = ["Below", "Entry", "Remote", "Revision", "Source", "Tree", "WorkingTree"]
 
 ACCEPTED = "refs/gitops-agent/accepted"
 

@@ -11,6 +11,7 @@ from agent.errors import TreeError
 
 READ_LIMIT = 4 << 20
 MAX_HOPS = 20  # links in a row
+MAX_DEPTH = 64  # directories in one another
 
 FILE, DIRECTORY, LINK, SUBMODULE = "file", "directory", "link", "submodule"
 
@@ -24,6 +25,15 @@ class Entry:
     executable: bool = False
 
 
+@dataclass(frozen=True)
+class Below:
+    """One thing below a directory: its path from there, what it is, and the text of a link."""
+
+    path: str
+    entry: Entry
+    target: str = ""
+
+
 class Tree(Protocol):
     """What a manifest is read from. Paths are relative, with slashes; `` is the root. All raise TreeError."""
 
@@ -35,6 +45,9 @@ class Tree(Protocol):
 
     def names(self, path: str) -> list[str]:
         """The sorted names in a directory; none when there is no directory."""
+
+    def below(self, path: str, most: int) -> list[Below]:
+        """All that is below a directory, sorted, links not followed; more than `most` is an error."""
 
     def blob(self, object_id: str) -> bytes:
         """The bytes of the file that had this id."""
@@ -82,6 +95,30 @@ class Linked:
         """The sorted names in a directory; none when there is no directory."""
         found = self._resolve(path)
         return sorted(self.listing(found[0])) if found and found[1].kind == DIRECTORY else []
+
+    def below(self, path: str, most: int) -> list[Below]:
+        """All that is below a directory, sorted, links not followed; more than `most` is an error."""
+        found = self._resolve(path)
+        if found is None or found[1].kind != DIRECTORY:
+            raise TreeError(f"{path} is not a directory in {self.label}", "check the name, and that it is committed")
+        listed: list[Below] = []
+        self._list(found[0], "", listed, most)
+        return listed
+
+    def _list(self, top: str, inside: str, listed: list[Below], most: int) -> None:
+        if inside.count("/") > MAX_DEPTH:
+            raise TreeError(f"{top}/{inside} is more than {MAX_DEPTH} directories deep", "make the tree flatter")
+        for name in sorted(self.listing(f"{top}/{inside}".rstrip("/"))):
+            path = f"{inside}{name}"
+            entry = self.raw(f"{top}/{path}")
+            if entry is None:
+                continue  # Git's own, in a working tree
+            if len(listed) == most:
+                raise TreeError(f"{top} holds more than {most:,} files and directories", "split it")
+            target = self.target(f"{top}/{path}", entry) if entry.kind == LINK else ""
+            listed.append(Below(path, entry, target))
+            if entry.kind == DIRECTORY:
+                self._list(top, f"{path}/", listed, most)
 
     def _resolve(self, path: str) -> tuple[str, Entry] | None:
         if path not in self._found:

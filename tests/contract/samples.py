@@ -6,17 +6,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from modules.api import Resource
+from modules.apt_repository import AptRepository
+from modules.archive import Archive
+from modules.block import Block
 from modules.container import Container
 from modules.directory import Directory
+from modules.download import Download
 from modules.file import File
+from modules.ini import Ini
+from modules.line import Line
 from modules.package import Package
+from modules.purge import Purge
+from modules.rpm_repository import RpmRepository
 from modules.symlink import Symlink
 from modules.unit import Unit
+from tests.system.packed import packed
 from tests.unit.convergence import text
 from tests.unit.fake_systemd import STATIC
 from tests.unit.world import World
 
 Change = Callable[[World], object]
+APT = "/etc/apt/sources.list.d"
+KEY = text("-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nx\n-----END PGP PUBLIC KEY BLOCK-----\n")
 
 
 def nothing(_world: World) -> None:
@@ -44,6 +55,14 @@ def put(path: str, data: str = "old", kind: str = "file") -> Change:
     return lambda world: world.host.files.put(path, data, kind=kind)
 
 
+def full(*paths: str) -> Change:
+    def fill(world: World) -> None:
+        for path in paths:
+            world.host.files.put(path)
+
+    return fill
+
+
 def packages(**installed: str) -> Change:
     def offer(world: World) -> None:
         world.apt.offer("tree", "2.0", "1.0")
@@ -59,6 +78,13 @@ def units(*, active: bool = False) -> Change:
         world.systemd.unit("static.service", STATIC)
 
     return bring
+
+
+def repository(*types: str, **fields: object) -> AptRepository:
+    made = AptRepository(
+        name="shop", types=types, uris=("https://example.com/",), suites=("./",), signed_by={"asc": KEY}
+    )
+    return replace(made, **fields)  # type: ignore[arg-type]
 
 
 def container(**fields: object) -> Container:
@@ -97,12 +123,64 @@ SAMPLES: Mapping[str, tuple[Sample, ...]] = {
         Sample(Symlink(path="/srv/file", target="a", force=True), put("/srv/file")),
         Sample(Symlink(path="/srv/gone", ensure="absent"), put("/srv/gone", "b", "symlink")),
     ),
+    "purge": (
+        Sample(Purge(path="/srv", keep=("mine",)), put("/srv/theirs")),
+        Sample(Purge(path="/srv", exclude=("*.x",), force=True), full("/srv/sub", "/srv/kept.x")),
+    ),
+    "line": (
+        Sample(Line(path="/srv/conf", text="new", match="^old"), put("/srv/conf", "old\nrest\n")),
+        Sample(Line(path="/srv/conf", name="a", text="new"), put("/srv/conf", "rest")),
+        Sample(Line(path="/srv/new", text="new", create=True)),
+        Sample(Line(path="/srv/conf", text="old", ensure="absent"), put("/srv/conf", "old\n")),
+    ),
+    "block": (
+        Sample(Block(path="/srv/conf", text="a\nb"), put("/srv/conf", "rest\n")),
+        Sample(Block(path="/srv/conf", text="a", sensitive=True, insert_before="START"), put("/srv/conf", "rest\n")),
+    ),
+    "ini": (
+        Sample(Ini(path="/srv/conf", section="s", key="k", value="1"), put("/srv/conf", "[s]\nk=0\n")),
+        Sample(Ini(path="/srv/conf", key="k", value="1", separator="="), put("/srv/conf", "rest\n")),
+        Sample(Ini(path="/srv/conf", key="k", ensure="absent"), put("/srv/conf", "k=0\n")),
+    ),
+    "archive": (
+        Sample(Archive(path="/srv/app", source=text(packed("a", "sub/b")))),
+        Sample(Archive(path="/srv/app", source=text(packed("a")), force=True), put("/srv/app")),
+    ),
+    "download": (
+        Sample(
+            Download(
+                path="/srv/new",
+                url=replace(text("new"), url="https://example.com/x"),
+                checksum=text("new").digest,
+                mode="0600",
+            )
+        ),
+        Sample(
+            Download(
+                path="/srv/old", url=replace(text("new"), url="https://example.com/x"), checksum=text("new").digest
+            ),
+            put("/srv/old"),
+        ),
+    ),
     "package": (
         Sample(Package(name="tree"), packages()),
         Sample(Package(name="tree", version="1.*"), packages()),
         Sample(Package(name="tree", ensure="latest"), packages(tree="1.0")),
         Sample(Package(name="tree", ensure="absent"), packages(tree="1.0")),
         Sample(Package(name="tree", ensure="purged"), packages(tree="1.0")),
+    ),
+    "apt_repository": (
+        Sample(repository("deb"), full("/etc/apt/sources.list.d/other.sources")),
+        Sample(repository("deb", signed_by=None, trusted=True), put(f"{APT}/shop.sources", "Types: deb-src\n")),
+        Sample(AptRepository(name="shop", ensure="absent"), put(f"{APT}/shop.sources", "Types: deb\n")),
+    ),
+    "rpm_repository": (
+        Sample(RpmRepository(name="shop", baseurl=("https://example.com/9",), key={"asc": KEY})),
+        Sample(
+            RpmRepository(name="shop", baseurl=("https://example.com/9",), gpgcheck=False),
+            put("/etc/yum.repos.d/shop.repo", "[shop]\nbaseurl = https://example.com/8\n"),
+        ),
+        Sample(RpmRepository(name="shop", ensure="absent"), put("/etc/yum.repos.d/shop.repo", "[shop]\n")),
     ),
     "unit": (
         Sample(Unit(name="web.service", enabled=True, active=True), units()),
@@ -133,9 +211,27 @@ UNMANAGED: Mapping[str, tuple[Unmanaged, ...]] = {
         Unmanaged(Symlink(path="/srv/a", target="b"), lambda world: world.host.files.set_owner("/srv/a", 5, 6)),
         Unmanaged(Symlink(path="/srv/a", target="b"), lambda world: world.host.files.put("/srv/b")),
     ),
+    "purge": (Unmanaged(Purge(path="/srv", keep=("a", "b")), put("/srv/b")),),
+    "line": (Unmanaged(Line(path="/srv/a", text="x", create=True), put("/srv/a", "x\nand more\n")),),
+    "block": (Unmanaged(Block(path="/srv/a", text="", create=True), put("/srv/a", "x\n")),),
+    "ini": (Unmanaged(Ini(path="/srv/a", key="k", value="1", create=True), put("/srv/a", "# more\nk = 1\nl = 2\n")),),
+    "archive": (Unmanaged(Archive(path="/srv/app", source=text(packed("a"))), put("/srv/app/theirs")),),
+    "download": (
+        Unmanaged(
+            Download(path="/srv/a", url=replace(text("x"), url="https://example.com/x"), checksum=text("x").digest),
+            lambda world: world.host.files.set_mode("/srv/a", 0o600),
+        ),
+    ),
     "package": (
         Unmanaged(Package(name="tree"), lambda world: world.apt.put("tree", "1.0")),
         Unmanaged(Package(name="tree"), lambda world: world.apt.put("other", "1.0")),
+    ),
+    "apt_repository": (Unmanaged(repository("deb"), put(f"{APT}/other.sources", "Types: deb\n")),),
+    "rpm_repository": (
+        Unmanaged(
+            RpmRepository(name="shop", baseurl=("https://example.com/9",), gpgcheck=False),
+            put("/etc/yum.repos.d/other.repo", "[other]\n"),
+        ),
     ),
     "unit": (
         Unmanaged(Unit(name="web.service", enabled=True), lambda world: world.systemd.active.update({"web.service": "active"})),

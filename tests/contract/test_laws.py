@@ -25,7 +25,7 @@ from tests.unit.world import World
 AUTHOR = Author("4f2c1a9", "ops@example.com", "change")
 LOOKING = {  # what modules.api.HostView and its parts have, and nothing more
     "host": ("root", "files", "accounts", "engine", "probe", "content"),
-    "files": ("lstat", "read", "digest", "readlink", "listdir"),
+    "files": ("lstat", "read", "digest", "readlink", "listdir", "xattr", "flags"),
     "engine": ("containers",),
     "accounts": ("user_name", "group_name", "user_id", "group_id"),
 }

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
+from tests.hosts.machine import Machine
 from tests.hosts.network import Server, local_path
 
 
@@ -22,7 +23,9 @@ class Deb:
     name: str
     version: str = "1.0"
     depends: str = ""
+    recommends: str = ""
     postinst: str = ""
+    control: Mapping[str, str] = field(default_factory=dict)  # more files of DEBIAN/, such as config and templates
     files: Mapping[str, str] = field(default_factory=dict)
     conffiles: Mapping[str, str] = field(default_factory=dict)
 
@@ -47,7 +50,7 @@ class Archive:
 
     def remove(self, name: str, version: str) -> None:
         """Remove one, and publish."""
-        (self.directory / f"{name}_{version}_all.deb").unlink()
+        self.path_of(name, version).unlink()
         self.publish()
 
     def publish(self) -> None:
@@ -70,17 +73,22 @@ class Archive:
         control = tree / "DEBIAN"
         control.mkdir(parents=True)
         depends = f"Depends: {package.depends}\n" if package.depends else ""
+        depends += f"Recommends: {package.recommends}\n" if package.recommends else ""
         described = f"Maintainer: Archive of tests <archive@example.invalid>\nDescription: tiny\n{depends}"
         (control / "control").write_text(
             f"Package: {package.name}\nVersion: {package.version}\nArchitecture: all\n{described}"
         )
         if package.conffiles:
             (control / "conffiles").write_text("".join(f"{path}\n" for path in package.conffiles))
-        if package.postinst:
-            (control / "postinst").write_text(f"#!/bin/sh\n{package.postinst}\n")
-            (control / "postinst").chmod(0o755)
-        name = f"{package.name}_{package.version.replace(':', '%3a')}_all.deb"
-        self._run("dpkg-deb", "--root-owner-group", "-b", str(tree), str(self.directory / name))
+        scripts = {"postinst": f"#!/bin/sh\n{package.postinst}\n"} if package.postinst else {}
+        for name, text in {**scripts, **package.control}.items():
+            (control / name).write_text(text)
+            (control / name).chmod(0o755 if text.startswith("#!") else 0o644)
+        self._run("dpkg-deb", "--root-owner-group", "-b", str(tree), str(self.path_of(package.name, package.version)))
+
+    def path_of(self, name: str, version: str) -> Path:
+        """The file of one package."""
+        return self.directory / f"{name}_{version.replace(':', '%3a')}_all.deb"
 
     def _gpg(self, *arguments: str) -> str:
         return self._run("gpg", "--batch", "--yes", "--passphrase", "", "--homedir", str(self._home), *arguments)
@@ -92,14 +100,28 @@ class Archive:
         ).stdout
 
 
+PORT = 8419
+
+
 @contextlib.contextmanager
-def served(directory: Path, *, pid: int | None = None, port: int = 0) -> Iterator[str]:
-    """Serve the files of a directory; the URL."""
+def only_archive(host: Machine, archive: Archive, asked: list[str] | None = None) -> Iterator[str]:
+    """Serve an archive to a host that knows no other, nor this one yet; the URL."""
+    host.write("/etc/apt/apt.conf.d/01direct", 'Acquire::http::Proxy::127.0.0.1 "DIRECT";\n')
+    host.shell("rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/* /var/lib/apt/lists/*")
+    with served(archive.directory, pid=host.leader, port=PORT, asked=asked) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def served(directory: Path, *, pid: int | None = None, port: int = 0, asked: list[str] | None = None) -> Iterator[str]:
+    """Serve the files of a directory; the URL. The paths that were asked for are added to `asked`."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            if asked is not None:
+                asked.append(self.path)
             path = directory / local_path(self.path).lstrip("/")
             data = path.read_bytes() if path.is_file() else None
             self.send_response(404 if data is None else 200)

@@ -23,6 +23,7 @@ RUNTIME = (
     "python3-systemd",
     "age",
 )
+DNF = ("dnf", "rpm", "dnf-plugins-core")
 ENGINE = ("docker.io", "iptables", "python3-docker")
 ENGINE_COMMAND = {"bookworm": (), "trixie": ("docker-cli",)}  # a package of its own since trixie
 _BARE = ("systemd", "systemd-sysv", "dbus", "ca-certificates", "iproute2", "procps")
@@ -54,6 +55,11 @@ def ready(suite: str) -> Image:
 def with_engine(suite: str) -> Image:
     """With a container engine as well."""
     return Image(suite, (RUNTIME, (*ENGINE, *ENGINE_COMMAND[suite])))
+
+
+def with_dnf(suite: str) -> Image:
+    """With dnf and rpm, which know of nothing yet."""
+    return Image(suite, (RUNTIME, DNF))
 
 
 def mirror() -> str:

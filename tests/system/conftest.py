@@ -18,15 +18,8 @@ from tests.hosts.machine import Machine
 
 HERE = Path(__file__).resolve().parents[2]
 NEEDED = (
-    "systemd-nspawn",
-    "debootstrap",
-    "nsenter",
-    "skopeo",
-    "docker-registry",
-    "sshd",
-    "apt-ftparchive",
-    "gpg",
-    "strace",
+    *("systemd-nspawn", "debootstrap", "nsenter", "skopeo", "docker-registry", "sshd"),
+    *("apt-ftparchive", "gpg", "strace", "rpmbuild", "rpmsign", "createrepo_c"),
 )
 REPOSITORY_PORT = 8418
 

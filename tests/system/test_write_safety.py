@@ -1,4 +1,4 @@
-"""Writing while somebody interferes: an attacker who swaps names for links."""
+"""Writing while an attacker swaps names: nothing outside of what was meant is ever touched."""
 
 from __future__ import annotations
 
@@ -17,16 +17,20 @@ import pytest
 
 from agent.host import LocalHost
 from modules.api import Resource, ResourceError
+from modules.archive import Archive
+from modules.block import Block
 from modules.directory import Directory
 from modules.file import File
+from modules.line import Line
+from modules.purge import Purge
 from modules.symlink import Symlink
+from tests.system.packed import packed
 from tests.unit.convergence import drift_of, text
 
 pytestmark = pytest.mark.system
 
 ROOT = os.geteuid() == 0
 NOBODY = 65534
-OLD, NEW = b"old" * 5000, b"new" * 7000
 
 
 @pytest.fixture
@@ -162,6 +166,14 @@ def moves(directory: str) -> list[Callable[[LocalHost], object]]:
         held(Directory(path=sub, owner=nobody, mode="0777", force=True)),
         held(Directory(path=sub, ensure="absent", force=True)),
         held(Symlink(path=f"{directory}/link", target="secret", force=True)),
+        held(File(path=conf, acl=(f"user:{NOBODY}:rw-",), xattr={"user.a": "b"}, attributes="+A")),
+        held(Line(path=conf, text="line", create=True)),
+        held(Block(path=f"{sub}/x", text="block", create=True)),
+        held(Archive(path=directory, source=text(packed("conf", "sub/x")), owner=nobody, force=True)),
+        held(Purge(path=directory, keep=("conf", "sub"), force=True)),
+        held(Purge(path=directory, keep=("conf", "sub"), directories=("", "sub"), force=True)),
+        lambda host: host.files.set_xattr(conf, "user.a", b"b"),
+        lambda host: host.files.set_flags(conf, 0x80),
         lambda host: host.files.set_owner(conf, NOBODY, NOBODY),
         lambda host: host.files.set_mode(conf, 0o666),
         lambda host: host.files.set_owner(f"{sub}/x", NOBODY, NOBODY),

@@ -48,7 +48,7 @@ class FakeApt:
         self.lock_holder = ""  # "name (pid)" in apt's form
         self.interrupted = False
         host.programs |= {"apt-get": self._apt_get, "apt-cache": self._apt_cache, "dpkg": self._dpkg}
-        host.programs["dpkg-query"] = self._dpkg_query
+        host.programs |= {"dpkg-query": self._dpkg_query, "apt-mark": self._apt_mark}
         host.files.put("/etc/apt/sources.list", "deb https://archive.example.com stable main")
         host.files.put("/var/lib/dpkg/updates", kind="directory")
         host.files.put("/var/lib/apt/periodic", kind="directory")
@@ -99,9 +99,18 @@ class FakeApt:
         return Completed(0, self._database(), "")
 
     def _dpkg(self, words: Sequence[str]) -> Completed:
+        if words[0] == "--compare-versions":
+            return Completed(0 if words[1] > words[3] else 1, "", "")
         assert tuple(words[-2:]) == ("--configure", "-a")
         self.interrupted = False
         return self._configure()
+
+    def _apt_mark(self, words: Sequence[str]) -> Completed:
+        for name in words[1:]:
+            marks = {"hold": {"wish": "hold"}, "unhold": {"wish": "install"}, "manual": {"automatic": False}}
+            self.has[name] = replace(self.has[name], **marks[words[0]])  # type: ignore[arg-type]
+        self.write()
+        return Completed(0, "", "")
 
     def _apt_cache(self, words: Sequence[str]) -> Completed:
         assert words[0] == "policy"
@@ -158,7 +167,7 @@ class FakeApt:
         for argument in arguments:
             if argument.endswith("-"):
                 continue
-            name, _, version = argument.partition("=")
+            name, _, version = argument.rpartition("/")[2].partition("=")  # of a file its base name
             if name not in self.lists:
                 return Completed(100, "", f"E: Unable to locate package {name}\n")
             version = version or self.pinned.get(name, "")

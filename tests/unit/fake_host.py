@@ -6,13 +6,16 @@ It is a Host (modules.api); its clock only moves when something changes, and a p
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from agent.host.commands import reads_only
-from modules.api import Completed, Content, Engine, ResourceError, Staged, Stat, Unsupported
+from modules.api import NO_XATTRS, Completed, Content, Engine, Repair, ResourceError, Staged, Stat, Unsupported, Xattrs
 
 Program = Callable[[Sequence[str]], Completed]
 _AGE_SECONDS = 3600  # how long ago the machine was made, until its clock is put to now
@@ -85,8 +88,14 @@ class FakeFiles:
             raise ResourceError(f"cannot read {path}")
         return entry.data
 
-    def digest(self, path: str) -> str:
+    def digest(self, path: str, found: Stat | None = None) -> str:
         return hashlib.sha256(self.read(path)).hexdigest()
+
+    def xattr(self, path: str, name: str) -> bytes | None:
+        raise Unsupported("this file system keeps no extended attributes")
+
+    def flags(self, path: str) -> int:
+        raise Unsupported("this file system keeps no flags")
 
     def readlink(self, path: str) -> str:
         return self.entries[path].data.decode()
@@ -99,9 +108,11 @@ class FakeFiles:
 
     # modules.api.Files
 
-    def stage(self, path: str, data: bytes, *, mode: int, owner: tuple[int, int]) -> Staged:
+    def stage(
+        self, path: str, data: bytes | Iterable[bytes], *, mode: int, owner: tuple[int, int], xattrs: Xattrs = NO_XATTRS
+    ) -> Staged:
         temporary = path + ".staged"
-        self.put(temporary, data)
+        self.put(temporary, data if isinstance(data, bytes) else b"".join(data))
         self.set_mode(temporary, mode)
         self.set_owner(temporary, *owner)
         return Staged(path, temporary, self.lstat(path))
@@ -120,7 +131,16 @@ class FakeFiles:
     def set_mode(self, path: str, mode: int) -> None:
         self.entries[path] = replace(self.entries[path], mode=stat.S_IMODE(mode), ctime_ns=self.tick())
 
-    def make_directory(self, path: str, *, mode: int, owner: tuple[int, int]) -> None:
+    def set_xattr(self, path: str, name: str, value: bytes | None) -> None:
+        raise Unsupported("this file system keeps no extended attributes")
+
+    def set_flags(self, path: str, flags: int) -> None:
+        raise Unsupported("this file system keeps no flags")
+
+    def keep(self, path: str) -> None:
+        raise Unsupported("this machine keeps no backups")
+
+    def make_directory(self, path: str, *, mode: int, owner: tuple[int, int], xattrs: Xattrs = NO_XATTRS) -> None:
         self.put(path, kind="directory")
         self.set_mode(path, mode)
         self.set_owner(path, *owner)
@@ -167,9 +187,12 @@ class FakeHost:
         self.files = FakeFiles()
         self.accounts = FakeAccounts()
         self.programs: dict[str, Program] = {"touch": self._touch}
+        self.inputs: list[str] = []  # what was given to the standard input of commands
         self.history: list[str] = []  # every command that was run, for counting them
+        self.notices: list[str] = []
         self.environments: list[Mapping[str, str]] = []
         self.containers: Engine | None = None
+        self.repairs: list[Repair] = []
 
     @property
     def engine(self) -> Engine:
@@ -185,15 +208,37 @@ class FakeHost:
         return completed
 
     def run(self, *argv: str, accept: Sequence[int] = (0,), timeout_seconds: float = 300, stdin: str = "") -> Completed:
+        self.inputs += [stdin] if stdin else []
         return self._execute(argv, accept)
 
     def run_detached(self, *argv: str, env: Mapping[str, str], timeout_seconds: float) -> Completed:
         self.environments.append(env)
         return self._execute(argv, range(256))
 
+    def repair(self, what: str, *argv: str, env: Mapping[str, str], timeout_seconds: float) -> Completed:
+        if any(repair.command == " ".join(argv) for repair in self.repairs):
+            raise ResourceError(f"{what}, and it was mended already")
+        completed = self._execute(argv, range(256))
+        self.repairs.append(Repair(what, " ".join(argv), completed.status))
+        return completed
+
     def content(self, content: Content) -> bytes:
         assert content.data is not None
         return content.data
+
+    def note(self, message: str) -> None:
+        self.notices.append(message)
+
+    def stream(self, content: Content) -> Iterator[bytes]:
+        return iter((self.content(content),))
+
+    @contextmanager
+    def fetch(self, content: Content, name: str) -> Iterator[str]:
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, name)
+            with open(path, "wb") as file:
+                file.writelines(self.stream(content))
+            yield path
 
     def count(self, words: str) -> int:
         """How many commands with these words were run."""

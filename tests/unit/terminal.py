@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import termios
+
+_QUIET_SECONDS = 0.05
 
 
 class Terminal:
@@ -12,15 +15,14 @@ class Terminal:
 
     def __init__(self) -> None:
         self._ours, theirs = pty.openpty()
-        os.set_blocking(self._ours, False)
         termios.tcsetwinsize(theirs, (24, 40))
         self.stream = os.fdopen(theirs, "w")
 
     def written(self) -> str:
-        try:
-            return os.read(self._ours, 1 << 16).decode()
-        except BlockingIOError:
-            return ""
+        parts = []
+        while select.select([self._ours], [], [], _QUIET_SECONDS)[0]:  # what is written arrives a moment later
+            parts.append(os.read(self._ours, 1 << 16))
+        return b"".join(parts).decode()
 
     def close(self) -> None:
         self.stream.close()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agent import cli
-from agent.cli.status import NO_CONTACT_SECONDS
+from agent.cli.verdict import NO_CONTACT_SECONDS
 from agent.status import write_status
 
 NOW = time.time()

@@ -11,7 +11,7 @@ import pytest
 
 from modules import container_fields as fields
 from modules.api import Content
-from modules.fields import FieldType
+from modules.fields import FieldType, Folder
 from tests.unit.convergence import text
 
 DIGEST = "sha256:" + "a" * 64
@@ -19,6 +19,9 @@ DIGEST = "sha256:" + "a" * 64
 
 class Repository:
     def source(self, name: str) -> Content:
+        raise AssertionError(name)
+
+    def folder(self, name: str) -> Folder:
         raise AssertionError(name)
 
     def template(self, name: str) -> Content:

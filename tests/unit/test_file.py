@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agent.host import LocalHost, LocalView
-from modules import file as file_module
+from modules import regular
 from modules.api import Change, Content, ResourceError
 from modules.file import File
 from tests.unit.convergence import converge, difference, drift_of, text
@@ -196,12 +196,12 @@ def test_content_comes_from_the_repository_when_it_is_not_inline(tmp_path: Path)
     (tmp_path / "file").unlink()
     with pytest.raises(ResourceError, match="without a repository"):
         converge(resource, LocalHost())
-    with pytest.raises(ResourceError, match="only the digest"):
+    with pytest.raises(ResourceError, match="is not kept any more"):
         converge(File(path=str(tmp_path / "file"), content=Content(whole.digest, whole.size)), LocalHost())
 
 
 def test_a_huge_file_of_another_size_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_module, "_READ_LIMIT", 1000)
+    monkeypatch.setattr(regular, "READ_LIMIT", 1000)
     path = tmp_path / "file"
     path.write_bytes(b"x" * 2000)
     assert File(path=str(path), content=text("new")).observe(LocalView())["content"] == "2000 bytes, not read"
@@ -220,7 +220,7 @@ def test_before_and_after_are_given_for_a_diff_when_they_are_small(
     path.write_bytes(b"old")
     assert resource.contents(host, drift_of(resource, host)) == (b"old", b"new")
     assert resource.contents(host, {"mode": Change("0600", "0644")}) is None
-    monkeypatch.setattr(file_module, "_DIFF_LIMIT", 2)
+    monkeypatch.setattr(regular, "DIFF_LIMIT", 2)
     assert resource.contents(host, drift_of(resource, host)) is None
 
 

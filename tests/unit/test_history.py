@@ -48,6 +48,7 @@ def test_what_may_hold_a_secret_is_known_by_its_entry() -> None:
     assert not was_secret(entry(plain))
     assert was_secret(entry(plain, pending=True))
     assert was_secret(entry(sealed("1" * 64)))
+    assert was_secret(entry(File(path="/a", sensitive=True)))
 
 
 def test_a_commit_drift_an_upgrade_and_facts_are_told_apart(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,6 +79,10 @@ def test_a_hard_link_that_others_could_have_planted_is_left_alone(
             files.set_owner(f"{tmp_path}/open/file", NOBODY, NOBODY)
         with pytest.raises(ResourceError, match="2 hard links"):
             files.set_mode(f"{tmp_path}/open/file", 0o666)
+        with pytest.raises(ResourceError, match="2 hard links"):
+            files.set_xattr(f"{tmp_path}/open/file", "user.a", b"b")
+        with pytest.raises(ResourceError, match="2 hard links"):
+            files.set_flags(f"{tmp_path}/open/file", 0x80)
         setting.write_text("1\n")
     files.set_owner(f"{tmp_path}/open/file", NOBODY, NOBODY)
     assert (tmp_path / "shadow").stat().st_uid == NOBODY

@@ -221,3 +221,13 @@ def test_a_detached_command_survives_the_agent_and_its_process_group(tmp_path: P
     while not (tmp_path / "done").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert (tmp_path / "done").exists()
+
+
+def test_a_repair_is_run_once_and_remembered_to_be_told(tmp_path: Path) -> None:
+    host, counted = LocalHost(str(tmp_path)), tmp_path / "count"
+    command = ("sh", "-c", f"echo ran >> {counted}; exit 3")
+    assert host.repair("it was broken", *command, env={}, timeout_seconds=30).status == 3
+    with pytest.raises(ResourceError, match=r"it was broken, and sh -c .* has not mended it in this pass"):
+        host.repair("it was broken", *command, env={}, timeout_seconds=30)
+    assert counted.read_text() == "ran\n"
+    assert [(repair.what, repair.status) for repair in host.repairs] == [("it was broken", 3)]

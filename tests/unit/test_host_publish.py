@@ -109,9 +109,8 @@ def test_without_the_system_call_each_file_is_flushed(tmp_path: Path, monkeypatc
 
 
 @needs_root
-def test_a_mounted_file_is_rewritten_in_place_and_that_is_said(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_mounted_file_is_rewritten_in_place_and_that_is_said(tmp_path: Path) -> None:
+    host = LocalHost()
     source, target = tmp_path / "source", tmp_path / "hosts"
     source.write_bytes(b"a longer old text")
     target.touch()
@@ -119,10 +118,11 @@ def test_a_mounted_file_is_rewritten_in_place_and_that_is_said(
         inode = target.stat().st_ino
         assert write(target, b"new", mode=0o600) is None
         assert target.read_bytes() == b"new"
-        assert write(target, b"new, and longer than the old text was", mode=0o644) is None
+        longer = host.files.stage(str(target), b"new, and longer than the old text was", mode=0o644, owner=KEEP)
+        assert host.files.publish([longer]) == [None]
         assert (target.stat().st_ino, stat.S_IMODE(target.stat().st_mode)) == (inode, 0o644)
     assert source.read_bytes() == b"new, and longer than the old text was"
-    assert f"{target} is a mount point, so it was rewritten in place, not replaced in one step" in caplog.text
+    assert host.notices == [f"{target} is a mount point, so it was rewritten in place, not replaced in one step"]
     assert sorted(os.listdir(tmp_path)) == ["hosts", "source"]
 
 

@@ -142,12 +142,12 @@ def test_latest_drifts_when_the_lists_are_too_old_to_tell(host: FakeHost, apt: F
     apt.offer("x", "1")
     apt.put("x", "1")
     apt.fetch(seconds_ago=2 * DAY)
-    assert drift_of(Package(name="x", ensure="latest"), host) == {"lists": Change("old", "current")}
+    assert drift_of(Package(name="x", ensure="latest"), host) == {"index": Change("old", "current")}
     assert drift_of(Package(name="x"), host) == {}
     apt.fetch()
     assert drift_of(Package(name="x", ensure="latest"), host) == {}
     host.files.put("/etc/apt/sources.list.d/more.sources")
-    assert drift_of(Package(name="x", ensure="latest"), host) == {"lists": Change("old", "current")}
+    assert drift_of(Package(name="x", ensure="latest"), host) == {"index": Change("old", "current")}
 
 
 def test_a_virtual_package_is_present_when_something_provides_it(host: FakeHost, apt: FakeApt) -> None:
@@ -185,7 +185,7 @@ def test_many_packages_cost_one_read_and_one_question(host: FakeHost, apt: FakeA
 
 def test_a_database_that_dpkg_is_writing_is_read_through_dpkg(host: FakeHost, apt: FakeApt) -> None:
     apt.put("curl", "7.88")
-    host.files.put("/var/lib/dpkg/status", "")
+    host.files.put("/var/lib/dpkg/status", "Package: dpkg\nStatus: install ok installed\nArchitecture: amd64\n")
     host.files.put("/var/lib/dpkg/updates/0001", "")
     assert state_of(Package(name="curl"), host)["version"] == "7.88"
     assert host.count("dpkg-query -W") == 1
@@ -194,5 +194,7 @@ def test_a_database_that_dpkg_is_writing_is_read_through_dpkg(host: FakeHost, ap
 def test_a_host_without_dpkg_and_another_root_are_unsupported(host: FakeHost) -> None:
     with pytest.raises(Unsupported, match="packages need apt and dpkg"):
         state_of(Package(name="curl"), host)
+    elsewhere = FakeHost("/mnt")
+    FakeApt(elsewhere)
     with pytest.raises(Unsupported, match="not in the root /mnt"):
-        state_of(Package(name="curl"), FakeHost("/mnt"))
+        state_of(Package(name="curl"), elsewhere)

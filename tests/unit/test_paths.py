@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import os
 import socket
 import stat
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from agent.host import LocalHost
-from modules.api import Resource, ResourceError
+from modules.api import Content, Resource, ResourceError
+from modules.archive import Archive
 from modules.directory import Directory
+from modules.download import Download
 from modules.file import File
+from modules.line import Line
 from modules.paths import ancestors, unit_file_refreshes
 from modules.symlink import Symlink
 from tests.unit.convergence import converge, text
@@ -49,22 +54,22 @@ FOUND: dict[str, Callable[[Path], object]] = {
     "char": lambda path: os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 3)),
 }
 
-# what becomes of it: done without force, done only with force, or never done
+# what becomes of it: done without force, done only with force, or never done; what is no file is not edited
 TABLE = """
-                      file    directory  symlink  absent
-missing               done    done       done     done
-file                  done    force      force    done
-empty directory       force   done       force    done
-full directory        force   done       never    force
-link to file          force   force      done     done
-link to link to file  force   force      done     done
-link to directory     force   never      done     done
-dangling link         force   never      done     done
-looping link          force   never      done     done
-fifo                  force   never      never    done
-socket                force   never      never    done
-block                 never   never      never    never
-char                  never   never      never    never
+                      file    directory  symlink  absent  download  archive  line
+missing               done    done       done     done    done      done     done
+file                  done    force      force    done    done      force    done
+empty directory       force   done       force    done    force     done     edit
+full directory        force   done       never    force   force     done     edit
+link to file          force   force      done     done    force     force    edit
+link to link to file  force   force      done     done    force     force    edit
+link to directory     force   never      done     done    force     never    edit
+dangling link         force   never      done     done    force     never    edit
+looping link          force   never      done     done    force     loop     edit
+fifo                  force   never      never    done    force     never    edit
+socket                force   never      never    done    force     never    edit
+block                 never   never      never    never   never     never    edit
+char                  never   never      never    never   never     never    edit
 """
 WANTED = TABLE.split("\n")[1].split()
 CASES = [
@@ -90,8 +95,27 @@ def resources(path: Path, wanted: str, force: bool) -> list[Resource]:
         "directory": [Directory(path=where, force=force)],
         "symlink": [Symlink(path=where, target="nowhere/else", force=force)],
         "absent": [kind(path=where, ensure="absent", force=force) for kind in (File, Directory, Symlink)],
+        "download": [Download(path=where, url=served(path, "new"), checksum=text("new").digest, force=force)],
+        "archive": [Archive(path=where, source=text(one_file()), force=force)],
+        "line": [Line(path=where, text="new", create=True)],
     }
     return wishes[wanted]
+
+
+MADE = {"download": "file", "archive": "directory", "line": "file"}
+
+
+def served(path: Path, data: str) -> Content:
+    elsewhere = path.parent.with_name(f"{path.parent.name}-served")
+    elsewhere.write_text(data)
+    return Content("", -1, url=f"file://{elsewhere}")
+
+
+def one_file() -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("member"))
+    return made.getvalue()
 
 
 def form(path: Path) -> str:
@@ -124,20 +148,21 @@ def test_every_pair_of_what_is_found_and_what_is_wanted(
     (tmp_path / "outside" / "link to file").symlink_to("file")
     (tmp_path / "outside" / "directory" / "kept").touch()
     path = tmp_path / "path"
+    wishes = resources(path, wanted, force)
     around = surroundings(tmp_path)
-    for resource in resources(path, wanted, force):
+    for resource in wishes:
         FOUND[found](path)
         before = snapshot(path)
         if rule == "done" or (rule == "force" and force):
             converge(resource, LocalHost())
-            assert form(path) == wanted
-            if wanted == "file":
-                assert path.read_bytes() == b"new"
+            assert form(path) == MADE.get(wanted, wanted)
+            if wanted in ("file", "download", "line"):
+                assert path.read_bytes().removeprefix(b"found\n").strip() == b"new"
         else:
             with pytest.raises(ResourceError) as caught:
                 converge(resource, LocalHost())
             assert str(path) in str(caught.value)
-            hint = "force: true" if rule == "force" else "by hand"
+            hint = {"force": "force: true", "never": "by hand", "edit": "edit", "loop": "remove one of them"}[rule]
             assert hint in str(caught.value), "a message says what to do"
             assert snapshot(path) == before
             if wanted == "absent":

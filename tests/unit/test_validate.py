@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli import main
+from modules.registry import KIND_NAMES
 from tests.unit.fleets import Files, host, write
 
 TEN_PROBLEMS: Files = {
@@ -52,8 +53,8 @@ vars:
     aktive: true
 """,
 }
-TOLD = """\
-groups/arm.yaml:2: unknown kind "pakage"; did you mean package?; the first key is one of file, directory, symlink, package, unit, container
+TOLD = f"""\
+groups/arm.yaml:2: unknown kind "pakage"; did you mean package?; the first key is one of {", ".join(KIND_NAMES)}
 groups/wbe.yaml: fleet.yaml has no group "wbe"; did you mean web?
 groups/web.yaml:1: role "monitor" has no roles/monitor/role.yaml; did you mean monitoring?
 hosts/db-01.yaml:3: unknown field "contents" in file:/etc/motd; did you mean content?
