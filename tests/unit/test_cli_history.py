@@ -135,3 +135,15 @@ def test_revisions_that_cannot_be_compared(site: Site, tmp_path: Path) -> None:
     assert "REV..REV" in site.err
     assert site.call("diff", "nosuch..main", *place) == 1
     assert "has no branch nosuch" in site.err
+
+
+def test_what_is_sensitive_is_never_shown(site: Site, tmp_path: Path) -> None:
+    bare = tmp_path / "fleet.git"
+    said = 'resources:\n  - file: /etc/key\n    content: "{0}"\n    sensitive: true\n  - file: /etc/was\n    content: "{0}"\n'
+    first = commit(bare, {"host": said.format("hunter2") + "    sensitive: true\n"}, "first")
+    commit(bare, {"host": said.format("hunter3")}, "second")
+    place = ("--repo", str(bare), "--host", NAME, "--root", str(site.root))
+    for more in ((), ("--json",)):
+        assert site.call("diff", first, *more, *place) == 0
+        assert "file:/etc/key" in site.out
+        assert "hunter" not in site.out
