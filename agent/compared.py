@@ -50,7 +50,7 @@ def _nodes(catalog: Catalog) -> dict[str, Node]:
 def _plain(old: Node | None, new: Node) -> dict[str, tuple[Any, Any]]:
     before, after = _values(old) if old is not None else {}, _values(new)
     names = [*after, *(name for name in before if name not in after)]
-    hidden = {*new.resource.secrets(), *(old.resource.secrets() if old is not None else ())}
+    hidden = {*new.resource.secret_fields(), *(old.resource.secret_fields() if old is not None else ())}
     return {
         name: (SECRET, ANOTHER) if name in hidden else (before.get(name), after.get(name))
         for name in names

@@ -19,10 +19,10 @@ from agent.apply import FAILED, Outcome
 from agent.cli import VERBS, main
 from agent.cli.parser import parser_of
 from agent.health import Verdict
-from agent.report import Report
+from agent.report import Origin, Report
 from agent.report.standing import status_of
 from agent.settings import Settings
-from agent.source import WorkingTree
+from agent.source import Contacts, Remote, WorkingTree
 from agent.status import write_status
 from modules.api import Change
 from modules.checks import Health
@@ -129,6 +129,7 @@ def emitted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any
         1.0,
         health=[Verdict("http:x", Health.DEGRADED)],
         notices=["n"],
+        origin=Origin(remotes=Contacts([Remote("https://git.example.com/fleet.git")]).to_json()),
     )
     limits = {"poll_seconds": 60, "drift_seconds": 300, "stale_seconds": 2400}
     write_status(str(tmp_path / "status.json"), status_of(report, {}, limits))
