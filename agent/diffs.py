@@ -25,7 +25,7 @@ class Difference:
 
 def difference_of(step: Step, host: HostView, limit: int = MAX_COMPARED) -> Difference:
     """How the content that a step changes differs, when neither side has more lines than `limit`."""
-    if "content" not in step.drift:
+    if not set(step.drift).intersection(step.node.resource.diffed):
         return Difference()
     if step.was_secret:
         return Difference(size="content (not shown)")

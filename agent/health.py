@@ -110,12 +110,15 @@ def checks_of(catalog: Catalog) -> tuple[Check, ...]:
     return tuple({check.id: check for check in (*(check for check, _ in _brought(catalog)), *catalog.checks)}.values())
 
 
-def at_rest(catalog: Catalog, in_sync: Collection[str], host: Watcher) -> list[Verdict]:
-    """What checks see where nothing was changed: what a resource brings is well when the resource is in sync, unasked."""
+def at_rest(catalog: Catalog, known: Mapping[str, Health], host: Watcher) -> list[Verdict]:
+    """What checks see where nothing was changed; of what resources bring themselves, what is known of the resource."""
     declared = {check.id for check in catalog.checks}
     brought = [(check, name) for check, name in _brought(catalog) if check.id not in declared]
-    well = [Verdict(check.id, Health.HEALTHY, required=check.required) for check, name in brought if name in in_sync]
-    return [*well, *look([check for check, name in brought if name not in in_sync], host), *look(catalog.checks, host)]
+    seen = [
+        Verdict(check.id, known[name], "" if known[name] is Health.HEALTHY else f"{name} is not in sync")
+        for check, name in brought
+    ]
+    return [*seen, *look(catalog.checks, host)]
 
 
 def _brought(catalog: Catalog) -> Iterator[tuple[Check, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 _FIRST = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE inventory (
@@ -24,6 +26,12 @@ ALTER TABLE inventory ADD COLUMN prune TEXT NOT NULL DEFAULT 'delete';
 ALTER TABLE changes ADD COLUMN diff TEXT NOT NULL DEFAULT '';
 CREATE INDEX changes_by_time ON changes (at);
 """
+_STARTED = """
+ALTER TABLE refreshes ADD COLUMN withheld TEXT NOT NULL DEFAULT '';
+CREATE TABLE started (
+  consumer TEXT NOT NULL, action TEXT NOT NULL, cause TEXT NOT NULL, digest TEXT NOT NULL,
+  PRIMARY KEY (consumer, action, cause));
+"""
 _HISTORY = """
 ALTER TABLE changes ADD COLUMN class TEXT NOT NULL DEFAULT 'change';
 ALTER TABLE changes ADD COLUMN content TEXT NOT NULL DEFAULT '';
@@ -38,5 +46,17 @@ ALTER TABLE passes ADD COLUMN first INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE passes ADD COLUMN times INTEGER NOT NULL DEFAULT 1;
 UPDATE passes SET first = started, class = CASE verdict WHEN 'OK' THEN 'good' ELSE 'other' END;
 """
-MIGRATIONS = (_FIRST, _PRUNE_AND_DIFFS, _HISTORY)
+MIGRATIONS = (_FIRST, _PRUNE_AND_DIFFS, _STARTED, _HISTORY)
 """Each takes a database from the version that is its index to the next; none is ever changed."""
+
+
+class Unknown(sqlite3.DatabaseError):
+    """The database was written by a newer version of the agent."""
+
+
+def version_of(db: sqlite3.Connection) -> int:
+    """The version of a database. Raises Unknown for one of the future."""
+    found = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if found > len(MIGRATIONS):
+        raise Unknown(f"its version is {found}, this agent knows {len(MIGRATIONS)}")
+    return found

@@ -11,7 +11,8 @@ from typing import Any
 from agent.catalog import CONFIRM, CREATE_ONLY, RELEASE, Catalog, Node, Policy
 from agent.catalog.codec import decode
 from agent.causes import REVISION, cause_of, was_secret
-from agent.store import Entry, Owed
+from agent.started import overlooked
+from agent.store import Entry, Origin, Owed
 from modules.api import Change, Drift, HostView, Observation, Resource, ResourceError, State, Unsupported
 
 GONE = ("absent", "purged", None)  # what is not there, as `ensure` says it
@@ -52,12 +53,15 @@ class Plan:
     steps: tuple[Step, ...]
     removals: tuple[Removal, ...]
     owed: tuple[Owed, ...]
+    withheld: tuple[Owed, ...]  # refreshes that are owed and left to a person
+    done: tuple[Owed, ...]  # of these, what somebody has delivered since
+    overlooked: tuple[Owed, ...]  # refreshes that no change told of
     settled: bool  # the inventory is exactly this catalog
 
     @property
     def pending(self) -> bool:
         """Tell whether applying it would do anything."""
-        return bool(self.removals or self.owed or not all(step.in_sync for step in self.steps))
+        return bool(self.removals or self.owed or self.overlooked or not all(step.in_sync for step in self.steps))
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class Known:
     inventory: Callable[[], Mapping[str, Entry]]  # read only when it is needed
     owed: Sequence[Owed]
     settled: bool  # the inventory is exactly this catalog: nothing to prune
+    started: Callable[[], Mapping[Origin, str]] = dict  # what each consumer was last started with
     news: Callable[[], str] = lambda: REVISION  # what is new since it all was applied: revision, upgrade or facts
 
 
@@ -75,12 +80,39 @@ def make_plan(catalog: Catalog, host: HostView, known: Known) -> Plan:
     observations = observe(host, [node.resource for node in catalog.nodes])
     steps = tuple(compare(node, seen) for node, seen in zip(catalog.nodes, observations, strict=True))
     removals: tuple[Removal, ...] = ()
+    missed: tuple[Owed, ...] = ()
     if not known.settled or not all(step.in_sync for step in steps):
         inventory = known.inventory()
         news = known.news()
         steps = tuple(_with_cause(step, inventory.get(step.node.id), news) for step in steps)
         removals = _removals(catalog, inventory, host)
-    return Plan(steps, removals, tuple(known.owed), known.settled)
+        missed = _overlooked(steps, known)
+    withheld = [item for item in known.owed if _is_left(item, catalog, settled=known.settled)]
+    done = [item for item in withheld if _is_done(item, catalog, host)]
+    owed = tuple(item for item in known.owed if item not in withheld)
+    left = tuple(item for item in withheld if item not in done)
+    return Plan(steps, removals, owed, left, tuple(done), missed, known.settled)
+
+
+def _overlooked(steps: Sequence[Step], known: Known) -> tuple[Owed, ...]:
+    nodes = {step.node.id: step.node for step in steps}
+    sound = {step.node.id: step.node.resource for step in steps if step.in_sync}
+    owed = {(item.consumer, item.action) for item in known.owed}
+    return tuple(item for item in overlooked(nodes, sound, known.started()) if (item.consumer, item.action) not in owed)
+
+
+def _is_left(item: Owed, catalog: Catalog, *, settled: bool) -> bool:
+    """Tell whether a refresh that was withheld still is: a new revision may say otherwise."""
+    resource = catalog.resource(item.consumer) if item.withheld else None
+    return resource is not None and (settled or bool(resource.withholds(item.action)))
+
+
+def _is_done(item: Owed, catalog: Catalog, host: HostView) -> bool:
+    resource = catalog.resource(item.consumer)
+    try:
+        return resource is not None and resource.refreshed_since(host, item.action, item.since)
+    except ResourceError:
+        return False  # what cannot be told stays owed
 
 
 def observe(host: HostView, resources: Sequence[Resource]) -> list[Observation]:

@@ -10,14 +10,14 @@ from typing import Protocol
 
 from agent import __version__, health, orders, track
 from agent.apply import Author, Conduct, Outcome, apply_plan
-from agent.apply.outcome import BLOCKED, CHANGED, FAILED, SETTLED
+from agent.apply.outcome import BLOCKED, CHANGED, FAILED, PENDING, SETTLED
 from agent.causes import FACTS, REVISION, UPGRADE
 from agent.desired import Desired, desired_at, rolled_back
 from agent.plan import Known, Plan, make_plan
 from agent.source import Source
 from agent.store import Store
 from modules.api import Host, HostView, Watcher
-from modules.checks import Check
+from modules.checks import Check, Health
 
 Settle = Callable[[Mapping[str, health.Verdict]], Sequence[health.Verdict]]
 NEVER, ON_HEALTH, ON_FAILURE = "never", "health", "failure"
@@ -62,7 +62,7 @@ class Result:
 def plan_desired(desired: Desired, host: HostView, store: Store) -> Plan:
     """Plan what is desired on a host that is only looked at."""
     settled = store.recall("settled") == desired.compiled.digest
-    known = Known(store.inventory, store.owed(), settled, partial(_news, desired, store))
+    known = Known(store.inventory, store.owed(), settled, store.started, partial(_news, desired, store))
     return make_plan(desired.compiled.catalog, host, known)
 
 
@@ -94,8 +94,15 @@ def reconcile(desired: Desired, host: WatchedHost, store: Store, conduct: Conduc
     soak = track.soaking(store, desired.compiled.plan)
     if soak is not None and not conduct.held_back:
         return replace(result, health=_look_twice(health.look(checks, host), soak, settle))
-    in_sync = {outcome.id for outcome in outcomes if outcome.result in SETTLED}
-    return replace(result, health=health.at_rest(desired.compiled.catalog, in_sync, host))
+    known = {outcome.id: _health_of(outcome) for outcome in outcomes}
+    return replace(result, health=health.at_rest(desired.compiled.catalog, known, host))
+
+
+def _health_of(outcome: Outcome) -> Health:
+    """What a resource's outcome says of its health; of one that is left as it is on purpose, nothing."""
+    if outcome.result in SETTLED:
+        return Health.HEALTHY
+    return Health.UNKNOWN if outcome.result == PENDING else Health.DEGRADED
 
 
 def _look_twice(seen: Sequence[health.Verdict], soak: track.Soak, settle: Settle) -> Sequence[health.Verdict]:
@@ -129,11 +136,11 @@ def _put_on_trial(desired: Desired, counted: tuple[str, ...], store: Store) -> N
 def hold(desired: Desired, host: WatchedHost, source: Source, store: Store, means: Means) -> Result:
     """Reconcile; where what is new proves bad and the settings ask for it, bring back the last good revision."""
     conduct, care = means.conduct, means.care
-    failing = frozenset(store.recall("failing").split())
+    failing, began = frozenset(store.recall("failing").split()), int(time.time())
     result = reconcile(desired, host, store, conduct, care)
     if conduct.held_back or not desired.revision.commit or _go_on(conduct, care):
         return result  # nothing is judged that was not waited for; it stays on trial
-    reason = _judge(result, store, care, failing)
+    reason = _judge(result, store, care, failing, began)
     back = track.good(store)
     if reason and care.rollback != NEVER and back and orders.given(store, orders.PIN) is None:
         good = desired_at(source, back, desired.compiler)
@@ -143,8 +150,8 @@ def hold(desired: Desired, host: WatchedHost, source: Source, store: Store, mean
     return result
 
 
-def _judge(result: Result, store: Store, care: Care, failing: frozenset[str]) -> str:
-    """Keep the track record of the revision; why it is to be rolled back, or nothing."""
+def _judge(result: Result, store: Store, care: Care, failing: frozenset[str], began: int) -> str:
+    """Keep the track record of the revision; why it is to be rolled back, or nothing. `began` is when it was looked at first."""
     desired, now = result.desired, time.time()
     plan, commit = desired.compiled.plan, desired.revision.commit
     failed = [outcome.id for outcome in result.outcomes if outcome.result == FAILED]
@@ -155,7 +162,7 @@ def _judge(result: Result, store: Store, care: Care, failing: frozenset[str]) ->
         track.begin_soak(store, soak)
     ill = [verdict for verdict in result.health if not verdict.well and verdict.id in soak.counted]
     new = [name for name in failed if name not in failing]
-    if ill and soak.until >= int(now):
+    if ill and soak.until >= began:
         return "; ".join(f"{verdict.id} is {verdict.health.value}: {verdict.message}" for verdict in ill)
     if new and care.rollback == ON_FAILURE and commit != track.good(store):
         return f"{', '.join(new)} failed"

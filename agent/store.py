@@ -12,13 +12,13 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from agent.errors import StateUnusable
 from agent.history import Changed, History
-from agent.migrations import MIGRATIONS
+from agent.migrations import MIGRATIONS, Unknown, version_of
 from modules.api import State
 
 _UNREADABLE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -46,10 +46,12 @@ class Owed:
     consumer: str
     action: str
     cause: str
+    # When what owes it was last about to change, in seconds since the epoch.
+    since: int = field(default=0, compare=False)
+    withheld: str = ""  # why it is left to a person, and what to do; empty while it is the agent's to deliver
 
 
-class Unknown(sqlite3.DatabaseError):
-    """The database was written by a newer version of the agent."""
+Origin = tuple[str, str, str]  # consumer, action, cause
 
 
 class Store:
@@ -85,7 +87,7 @@ class Store:
     def _open(self) -> sqlite3.Connection:
         os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
         db = sqlite3.connect(self.path, timeout=10)
-        for version in range(_version(db), len(MIGRATIONS)):
+        for version in range(version_of(db), len(MIGRATIONS)):
             db.executescript(f"BEGIN; {MIGRATIONS[version]} PRAGMA user_version={version + 1}; COMMIT")
         return db
 
@@ -94,7 +96,7 @@ class Store:
         if os.path.exists(self.path) and os.path.getsize(self.path):
             address = self.path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
             db = sqlite3.connect(f"file:{address}?mode=ro", uri=True, timeout=10)
-            if _version(db) == len(MIGRATIONS):
+            if version_of(db) == len(MIGRATIONS):
                 return db
             db.close()
         db = sqlite3.connect(":memory:")
@@ -157,7 +159,9 @@ class Store:
             self._put(entries)
             now = int(time.time())
             rows = [(item.consumer, item.action, item.cause, now) for item in owed]
-            self._db.executemany("INSERT OR IGNORE INTO refreshes VALUES (?, ?, ?, ?)", rows)
+            again = "ON CONFLICT DO UPDATE SET since = excluded.since, withheld = ''"
+            columns = "consumer, action, cause, since"
+            self._db.executemany(f"INSERT INTO refreshes ({columns}) VALUES (?, ?, ?, ?) {again}", rows)
 
     def finish(self, entries: Iterable[Entry], changes: Iterable[Changed], forgotten: Iterable[str] = ()) -> None:
         """Write what came of it: entries as left, lines of the audit trail, and what is no longer owned."""
@@ -177,23 +181,30 @@ class Store:
 
     def owed(self) -> list[Owed]:
         """Every refresh not yet delivered, the oldest first."""
-        rows = self._db.execute("SELECT consumer, action, cause FROM refreshes ORDER BY since, rowid")
+        rows = self._db.execute("SELECT consumer, action, cause, since, withheld FROM refreshes ORDER BY since, rowid")
         return [Owed(*row) for row in rows]
 
-    def delivered(self, owed: Sequence[Owed]) -> None:
-        """Clear refreshes that succeeded, or that are no longer due."""
-        if owed:
-            with self._db:
-                keys = [(item.consumer, item.action) for item in owed]
-                self._db.executemany("DELETE FROM refreshes WHERE consumer = ? AND action = ?", keys)
+    def delivered(
+        self, owed: Sequence[Owed], started: Mapping[Origin, str] | None = None, gone: Sequence[Origin] = ()
+    ) -> None:
+        """Clear refreshes that succeeded or are no longer due; note what consumers are started with now, forget the rest."""
+        with self._db:
+            keys = [(item.consumer, item.action) for item in owed]
+            self._db.executemany("DELETE FROM refreshes WHERE consumer = ? AND action = ?", keys)
+            rows = [(*origin, digest) for origin, digest in (started or {}).items()]
+            self._db.executemany("INSERT OR REPLACE INTO started VALUES (?, ?, ?, ?)", rows)
+            self._db.executemany("DELETE FROM started WHERE consumer = ? AND action = ? AND cause = ?", gone)
 
+    def withhold(self, owed: Sequence[Owed]) -> None:
+        """Note of refreshes that are owed why they are left to a person."""
+        with self._db:
+            rows = [(item.withheld, item.consumer, item.action) for item in owed]
+            self._db.executemany("UPDATE refreshes SET withheld = ? WHERE consumer = ? AND action = ?", rows)
 
-def _version(db: sqlite3.Connection) -> int:
-    """The version of a database. Raises Unknown for one of the future."""
-    found = int(db.execute("PRAGMA user_version").fetchone()[0])
-    if found > len(MIGRATIONS):
-        raise Unknown(f"its version is {found}, this agent knows {len(MIGRATIONS)}")
-    return found
+    def started(self) -> dict[Origin, str]:
+        """What each consumer was last started with: a digest by its origin."""
+        rows = self._db.execute("SELECT consumer, action, cause, digest FROM started")
+        return {(row[0], row[1], row[2]): row[3] for row in rows}
 
 
 def _is_unreadable(error: sqlite3.DatabaseError) -> bool:

@@ -4,11 +4,11 @@ A module is one frozen dataclass. Its fields are the schema, the documentation a
 `observe` reads through a `HostView` that cannot write; `apply` gets a `Host` and the drift to close.
 Comparing, diffing, ordering, verifying and reporting belong to the agent.
 """
-# Over 400 lines because it is the whole contract of modules, read in one piece.
+# Over 500 lines because it is the whole contract of modules, read in one piece.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Protocol, Self
@@ -33,6 +33,10 @@ Drift = Mapping[str, Change]
 
 class ResourceError(Exception):
     """One resource cannot be observed or applied; the message says what failed and what to do next."""
+
+
+class Withheld(ResourceError):
+    """A refresh is owed and left to a person; the message says why, and what to do."""
 
 
 class Unsupported(ResourceError):
@@ -222,12 +226,35 @@ class EngineView(Protocol):
     def containers(self, names: Sequence[str]) -> Mapping[str, Json]:
         """Those of these containers that exist, running or not, by name: entries of `GET /containers/json`, one call."""
 
+    @property
+    def program(self) -> str:
+        """What an admin talks to it with: `docker` or `podman`."""
 
-class Engine(EngineView, Protocol):
-    """A container engine, writable, and looked at more closely than a plan needs."""
+    @property
+    def quadlet(self) -> bool:
+        """Whether systemd holds its containers, as units that Quadlet generates."""
 
     def inspect(self, name: str) -> Json | None:
         """The inspection (`GET /containers/NAME/json`) of a container, or None when there is none of that name."""
+
+    def image(self, reference: str) -> Json | None:
+        """The inspection of a local image, by name or id, or None when it is not here."""
+
+    def newest(self, reference: str) -> str:
+        """The digest (`sha256:...`) that a reference stands for in its registry now; nothing is pulled."""
+
+    def network(self, name: str) -> Json | None:
+        """The inspection of a network, or None when there is none of that name."""
+
+    def volume(self, name: str) -> Json | None:
+        """The inspection of a volume, or None when there is none of that name."""
+
+    def users(self, *, network: str = "", volume: str = "", image: str = "") -> Sequence[str]:
+        """The names of all containers, running or not, that use one of these."""
+
+
+class Engine(EngineView, Protocol):
+    """A container engine, writable, and watched while it changes."""
 
     def settled(self, name: str, *, steady_seconds: float, healthy_seconds: float) -> Json:
         """Its inspection once it has run for `steady_seconds` and its health check, if any, has said something.
@@ -238,14 +265,20 @@ class Engine(EngineView, Protocol):
     def logs(self, name: str, lines: int) -> str:
         """The last lines a container wrote, to both streams; bounded."""
 
-    def image_id(self, reference: str) -> str | None:
-        """The id of a local image, or None when it is not here."""
-
     def pull(self, reference: str) -> None:
         """Fetch an image that names a tag or a digest."""
 
+    def remove_image(self, reference: str) -> str:
+        """Remove a local image; when something still needs it, it stays, and the engine's reason is returned."""
+
     def create(self, name: str, options: Json) -> None:
         """Make a container, not yet started, from options in the words of `POST /containers/create`."""
+
+    def connect(self, network: str, name: str, endpoint: Json) -> None:
+        """Put a container into one more network, in the words of `POST /networks/NAME/connect`."""
+
+    def disconnect(self, network: str, name: str) -> None:
+        """Take a container out of a network."""
 
     def start(self, name: str) -> None:
         """Start it; it may run already."""
@@ -267,6 +300,18 @@ class Engine(EngineView, Protocol):
 
     def remove(self, name: str, *, anonymous_volumes: bool) -> None:
         """Remove it, stopped or not; named volumes stay, those that the engine named go if asked for."""
+
+    def create_network(self, options: Json) -> None:
+        """Make a network, in the words of `POST /networks/create`."""
+
+    def remove_network(self, name: str) -> None:
+        """Remove a network, which nothing may be in."""
+
+    def create_volume(self, options: Json) -> None:
+        """Make a volume, in the words of `POST /volumes/create`."""
+
+    def remove_volume(self, name: str) -> None:
+        """Remove a volume with all in it; nothing may use it."""
 
 
 class HostView(Protocol):
@@ -338,6 +383,9 @@ class Host(HostView, Protocol):
     def run(self, *argv: str, accept: Sequence[int] = (0,), timeout_seconds: float = 300, stdin: str = "") -> Completed:
         """Run a command that may change the host. Raises ResourceError when its status is not accepted."""
 
+    def wait_until(self, holds: Callable[[], bool], timeout_seconds: float) -> bool:
+        """Ask again and again until it holds or the time is over; tell which."""
+
     def run_detached(self, *argv: str, env: Mapping[str, str], timeout_seconds: float) -> Completed:
         """Run a command that must end even when the agent is stopped or upgraded meanwhile (a package transaction).
 
@@ -359,6 +407,8 @@ class Resource:
     kind: ClassVar[str]
     identity_field: ClassVar[str]
     restarted_by: ClassVar[tuple[str, ...]] = ()  # properties whose convergence already delivers an owed refresh
+    refreshed_for: ClassVar[tuple[str, ...]] = ()  # its own properties whose change owes it its own refresh
+    diffed: ClassVar[tuple[str, ...]] = ("content",)  # properties that `contents` shows, so a digest says nothing more
     family: ClassVar[str] = ""  # kinds that only depend on each other by edges, so that batches may look past them
     together: ClassVar[str] = ""  # kinds of the same word are applied at once, by the `apply_all` of any of them
     gathers: ClassVar[bool] = False  # one transaction for every step of the kind that is ready, however far down
@@ -415,6 +465,23 @@ class Resource:
         """For each refresh action (`restart`, `reload`), the resource ids (globs) whose change asks for it."""
         return {}
 
+    @property
+    def own_refresh(self) -> str:
+        """The action that a change of what `refreshed_for` names asks for."""
+        return "restart"
+
+    def withholds(self, action: str) -> str:  # noqa: ARG002  (a kind may never refresh some resources)
+        """Why an owed refresh is left to a person; empty when the agent delivers it."""
+        return ""
+
+    def refreshed_since(self, host: HostView, action: str, since: float) -> bool:  # noqa: ARG002
+        """Tell whether somebody has delivered a refresh that was withheld since a time. Raises ResourceError."""
+        return False
+
+    def remark(self, observed: State) -> str:  # noqa: ARG002
+        """What an admin should know of it though it is in sync; empty when there is nothing."""
+        return ""
+
     def host_refreshes(self) -> Sequence[str]:
         """Host-wide refreshes that a change of this resource owes, such as `daemon-reload`."""
         return ()
@@ -422,7 +489,8 @@ class Resource:
     def desired(self, observed: State) -> State:  # noqa: ARG002  (a kind may resolve a relative wish against it)
         """The properties Git wants; None leaves one unmanaged.
 
-        A wish that is relative (a version glob, a symbolic mode) is resolved against what is observed.
+        A wish that is relative (a version glob, a symbolic mode) is resolved against what is observed, which is
+        empty when only the wish itself matters.
         """
         skipped = (self.identity_field,)
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in skipped}
@@ -436,10 +504,10 @@ class Resource:
         raise TypeError(f"{type(self).__name__} has neither apply nor apply_all; host {host.root}, {len(drift)} drifts")
 
     def refresh(self, host: Host, action: str) -> None:
-        """Deliver an owed refresh if it runs; what is stopped stays stopped. Raises ResourceError."""
+        """Deliver an owed refresh if it runs; what is stopped stays stopped. Raises ResourceError, also Withheld."""
         raise TypeError(f"{type(self).__name__} cannot {action}; host {host.root}")
 
-    def secrets(self) -> Sequence[str]:
+    def secret_fields(self) -> Sequence[str]:
         """The fields whose values nobody is shown: secret contents."""
         held = ((field.name, getattr(self, field.name)) for field in fields(self))
         return [name for name, value in held if isinstance(value, Content) and value.secret]

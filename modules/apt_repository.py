@@ -79,8 +79,10 @@ class AptRepository(Resource, kind="apt_repository", identity="name"):
         if self.ensure == "absent":
             return (f"in:{_SOURCES}",)
         key = self._key
-        own = () if key is None or key.content is None else (f"path:{key.path}", f"in:{_KEYRINGS}")
-        return (f"path:{self._path}", f"in:{_SOURCES}", *own)
+        own = (
+            () if key is None or key.content is None else (f"path:{key.path}", f"content:{key.path}", f"in:{_KEYRINGS}")
+        )
+        return (f"path:{self._path}", f"content:{self._path}", f"in:{_SOURCES}", *own)
 
     def needs(self) -> Sequence[tuple[str, ...]]:
         """The key that it names by path, and directories that are managed."""

@@ -139,6 +139,10 @@ def _strings(value: object, lookup: Lookup) -> tuple[str, ...]:
     return tuple(_text(item, lookup) for item in value)
 
 
+def _text_or_texts(value: object, lookup: Lookup) -> tuple[str, ...]:
+    return _strings(value, lookup) if isinstance(value, list) else (_text(value, lookup),)
+
+
 def string_map(value: object, lookup: Lookup) -> Mapping[str, str]:
     """A mapping of names to texts, or ValueError."""
     if not isinstance(value, dict):
@@ -147,6 +151,10 @@ def string_map(value: object, lookup: Lookup) -> Mapping[str, str]:
         if not isinstance(item, str):
             raise ValueError(f"{key!r} must be text, not {describe(item)} (put it in quotes)")
     return {expect_text(key): _text(item, lookup) for key, item in value.items()}
+
+
+def _texts(value: object, lookup: Lookup) -> Mapping[str, Content]:
+    return {name: lookup.text(text) for name, text in string_map(value, lookup).items()}
 
 
 _URL = re.compile(r"(https?|file)://[^\s]+")
@@ -191,9 +199,12 @@ BOOLEAN = FieldType("true or false", _boolean, {"type": "boolean"})
 INTEGER = FieldType("whole number", _integer, {"type": "integer"})
 ABSOLUTE_PATH = FieldType("absolute path", _absolute_path, {"type": "string", "pattern": "^/|\\{\\{"})
 STRINGS = FieldType("list of texts", _strings, _STRINGS)
+TEXT_OR_TEXTS = FieldType("text or list of texts", _text_or_texts, {"anyOf": [_STRING, _STRINGS]})
 STRING_MAP = FieldType("mapping of texts", string_map, {"type": "object", "additionalProperties": _STRING})
 RESOURCE_IDS = FieldType("list of resource ids, globs allowed", _strings, _STRINGS)
+TEXT_CONTENTS = FieldType("mapping of names to texts", _texts, {"type": "object", "additionalProperties": _STRING})
 TEXT_CONTENT = FieldType("text", lambda value, lookup: lookup.text(expect_text(value)), _STRING, keeps_secrets=True)
+FILE_CONTENT = FieldType("file in a files/ folder", lambda value, lookup: lookup.source(expect_text(value)), _STRING)
 SOURCE_CONTENT = FieldType(
     "file in a files/ folder, or URL; of a list the first that is there", _source, {"anyOf": [_STRING, _STRINGS]}
 )

@@ -66,8 +66,8 @@ class RpmRepository(Resource, kind="rpm_repository", identity="name"):
         if self.ensure == "absent":
             return (f"in:{_REPOSITORIES}",)
         key = self._key
-        own = () if key is None or key.content is None else (f"path:{key.path}", f"in:{_KEYS}")
-        return (f"path:{self._path}", f"in:{_REPOSITORIES}", *own)
+        own = () if key is None or key.content is None else (f"path:{key.path}", f"content:{key.path}", f"in:{_KEYS}")
+        return (f"path:{self._path}", f"content:{self._path}", f"in:{_REPOSITORIES}", *own)
 
     def needs(self) -> Sequence[tuple[str, ...]]:
         """The key that it names by path, and directories that are managed."""

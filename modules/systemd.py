@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from modules.api import FileView, Host, HostView, Unsupported
 
 NEVER_STOPPED = ("gitops-agent.service", "dbus.service", "dbus-broker.service", "systemd-logind.service")
+NEVER_RESTARTED = (*NEVER_STOPPED, "systemd-networkd.service", "NetworkManager.service", "networking.service")
 
 _MANAGER = "/run/systemd/system"  # there when systemd is the running system manager (sd_booted(3))
 _CHUNK = 500  # units in one command line
 _REFERENCES = ("WantedBy", "RequiredBy", "RequisiteOf", "BoundBy", "UpheldBy", "TriggeredBy")
 _PROPERTIES = (
     *("Id", "LoadState", "LoadError", "ActiveState", "SubState", "NeedDaemonReload", "DropInPaths"),
-    *("Type", "RemainAfterExit", "Result", "ExecMainStatus", "ExecMainStartTimestamp"),
+    *("Type", "RemainAfterExit", "Result", "ExecMainStatus", "ExecMainStartTimestamp", "NRestarts", "Job", "CanReload"),
     *_REFERENCES,
 )
 _GENERATED = "/run/systemd/generator"  # made anew by each daemon-reload, before unit files are read
@@ -92,6 +94,32 @@ def look_closely(host: HostView, names: Sequence[str]) -> dict[str, Shown]:
     return found | {name: _shown_file(host, name) for name in names if name not in found}
 
 
+def under_us(name: str, action: str) -> str:
+    """Why the agent does not restart or reload a unit that it stands on itself; empty for all others."""
+    if name not in NEVER_RESTARTED and not name.startswith("user@"):
+        return ""
+    return f"the agent does not {action} {name} under itself; when it suits: systemctl {action} {name}"
+
+
+def entered_since(host: HostView, name: str, action: str, since: float) -> bool:
+    """Whether a unit was started, or for a reload changed its state, after a time; true when it does not run."""
+    stamp = "StateChangeTimestamp" if action == "reload" else "ActiveEnterTimestamp"
+    asked = ("show", "--timestamp=unix", f"--property=ActiveState,{stamp}", "--", name)
+    lines = host.probe("systemctl", "--no-pager", *asked).stdout.splitlines()
+    shown = dict(line.partition("=")[::2] for line in lines)
+    if shown["ActiveState"] in ("inactive", "failed"):
+        return True
+    return float(shown[stamp].removeprefix("@") or 0) > since
+
+
+def condition_fails(host: HostView, shown: Shown) -> bool:
+    """Whether a unit that does not run would be skipped, for a condition in its unit file does not hold now."""
+    if shown.load != "loaded" or shown.active != "inactive":
+        return False
+    said = host.probe("systemd-analyze", "condition", f"--unit={shown.id}", accept=range(256))
+    return "Conditions failed" in said.stdout + said.stderr
+
+
 def daemon_reload(host: Host) -> None:
     """Make systemd read its unit files again; nothing to do where it does not run. Raises ResourceError."""
     if host.root == "/" and host.files.lstat(_MANAGER) is not None:
@@ -120,15 +148,23 @@ def _file_state(host: HostView, name: str) -> str:
     return "" if said == "not-found" else said
 
 
-def journal_lines(host: HostView, name: str, count: int = 5) -> str:
+def journal_lines(host: HostView, name: str, count: int = 10) -> str:
     """The last lines of a unit's journal. Raises ResourceError."""
     options = (f"--lines={count}", "--no-pager", "--output=cat", "--quiet")
     return host.probe("journalctl", "--unit", name, *options, accept=(0, 1)).stdout.strip()
 
 
+def jobs_before(host: HostView, name: str) -> list[str]:
+    """The units whose jobs a unit's own job waits for."""
+    listed = host.probe("systemctl", "--no-pager", "--plain", "--no-legend", "list-jobs", "--before", "--", name).stdout
+    found = (re.search(r"\((\S+)/\w[\w-]*\)", line) for line in listed.splitlines())
+    return sorted({match[1] for match in found if match and match[1] != name})
+
+
 def _rows(host: HostView, verb: tuple[str, ...], names: Sequence[str]) -> Iterator[list[str]]:
     for some in _chunks(names):
-        listed = host.probe("systemctl", "--no-pager", "--plain", "--no-legend", *verb, "--full", "--", *some)
+        asked = ("systemctl", "--no-pager", "--plain", "--no-legend", *verb, "--full", "--", *some)
+        listed = host.probe(*asked, accept=(0, 1))  # 1 when there is none of them
         yield from (row for line in listed.stdout.splitlines() if (row := line.split(None, 4)))
 
 

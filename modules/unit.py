@@ -3,96 +3,184 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Self
 
-from modules.api import Drift, Host, HostView, Observation, Resource, ResourceError, State, Unsupported, Value
-from modules.fields import BOOLEAN, NAME, RESOURCE_IDS, identity, option
-from modules.systemd import NEVER_STOPPED, Shown, daemon_reload, look, paths_of
+from modules.api import (
+    Content,
+    Drift,
+    Host,
+    HostView,
+    Observation,
+    Resource,
+    ResourceError,
+    State,
+    Unsupported,
+    Value,
+    Withheld,
+)
+from modules.fields import (
+    BOOLEAN,
+    FILE_CONTENT,
+    INTEGER,
+    NAME,
+    RESOURCE_IDS,
+    TEMPLATE_CONTENT,
+    TEXT_CONTENT,
+    TEXT_CONTENTS,
+    choice,
+    identity,
+    option,
+)
+from modules.systemd import (
+    NEVER_STOPPED,
+    Shown,
+    condition_fails,
+    daemon_reload,
+    entered_since,
+    look,
+    under_us,
+)
+from modules.unit_names import files_of, instance_of, name_problem
+from modules.unit_state import AS_ACTIVE, AS_ENABLED, NOT_INSTALLABLE, UNMET, forgets, properties
+from modules.unit_text import ABSENT, DIRECTORY, FOREIGN, OwnText
 
-__all__ = ["Unit", "daemon_reload"]
+__all__ = ["ABSENT", "FOREIGN", "Unit", "daemon_reload"]
 
-_SUFFIXES = ("service", "socket", "target", "timer", "path", "mount", "automount", "swap", "slice")
-_NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,250}")
-_ACTIVE: Mapping[str, Value] = {"active": True, "reloading": True, "refreshing": True, "inactive": False}
-_ENABLED: Mapping[str, Value] = {"enabled": True, "disabled": False}
-_NOT_INSTALLABLE = ("static", "indirect", "generated", "transient", "no unit file")
-_ACCEPTED: Mapping[bool, tuple[str, ...]] = {  # what is as good as enabled, and as disabled
-    True: _NOT_INSTALLABLE,
-    False: (*_NOT_INSTALLABLE, "linked", "linked-runtime", "masked", "masked-runtime", "bad"),
-}
-_ENDED = "ran and ended"
-_BROUGHT_BY = {"timer": "service", "socket": "service", "path": "service"}  # what these start, by the same name
+_DROPIN = re.compile(r"[A-Za-z0-9:_.\\@-]{1,200}\.conf")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unit(Resource, kind="unit", identity="name"):
-    """A systemd unit: whether it starts at boot, runs now, or is masked, and when it is restarted or reloaded.
+    """A systemd unit: its text, whether it starts at boot, runs now, or is masked, and when it is restarted or reloaded.
 
     A field that is left out is left alone. A unit without an [Install] section (`static`, `generated`, `transient`,
     `indirect`: systemctl(1), is-enabled) has nothing to enable or disable, so both are in sync; `enabled-runtime` is
     neither. `active: true` starts what is stopped or has failed, and is content with a oneshot that has run well since
-    boot. `enabled: true` and `active: true` unmask. A refresh never starts a unit that is stopped, and restarts one
-    that cannot reload. Unit files are `file` resources; systemd reads them again before the unit is looked at.
+    boot, and with a unit whose own conditions keep it from running. `enabled: true` and `active: true` unmask.
+
+    `content`, `template` or `source` is the whole unit file, `dropins` are added to it or to what a package brings; they
+    lie in /etc/systemd/system, begin with a line that says whose they are, and are gone when Git lets go of them. A
+    unit file may be a `file` resource as well. systemd reads unit files again before the unit is looked at.
+
+    A change of its own text restarts it, unless `on_change` says otherwise. A refresh never starts a unit that is
+    stopped. The agent itself, the bus, logind and what carries the network are never restarted under the agent: that
+    they are owed a restart is said by `agentctl status` until somebody has restarted them.
     """
 
     restarted_by = ("active",)
     runtime = ("active",)
+    refreshed_for = ("content", "dropins")
+    diffed = ("content", "dropins")
     awaits = ("daemon-reload",)
 
     name: str = identity(NAME, "The unit with its suffix, such as `nginx.service` or `getty@tty1.service`.")
+    content: Content | None = option(TEXT_CONTENT, "The text of its unit file.")
+    template: Content | None = option(TEMPLATE_CONTENT, "A template of the repository that its unit file is.")
+    source: Content | None = option(FILE_CONTENT, "A file of the repository that its unit file is.")
+    dropins: Mapping[str, Content] | None = option(
+        TEXT_CONTENTS, "Texts that add to its unit file or override it, by file name, such as `limits.conf`."
+    )
     enabled: bool | None = option(BOOLEAN, "Whether it is started at boot, or by what its [Install] section names.")
     active: bool | None = option(BOOLEAN, "Whether it runs now.")
     masked: bool | None = option(BOOLEAN, "Whether nothing can start it; a unit that does not exist can be masked too.")
     restart_on: tuple[str, ...] = option(RESOURCE_IDS, "Restart it when one of these changed.", ())
-    reload_on: tuple[str, ...] = option(RESOURCE_IDS, "Reload it when one of these changed.", ())
+    reload_on: tuple[str, ...] = option(
+        RESOURCE_IDS, "Reload it when one of these changed; a unit that cannot reload is restarted.", ()
+    )
+    on_change: str = option(
+        choice("restart", "reload-or-restart", "reload", "report"),
+        "What a change of its own text does. With `reload` it is never restarted, whatever changed; with `report` it is "
+        "left alone altogether, and status says what it is owed.",
+        "restart",
+    )
+    timeout: int = option(INTEGER, "How many seconds it may take to start, stop, restart or reload.", 300)
 
     def problems(self) -> Sequence[str]:
         """Find names that no one unit can have, and wishes that contradict each other or the agent's own life."""
-        if problem := _name_problem(self.name):
+        if problem := name_problem(self.name):
             return (problem,)
         found = []
-        if all(value is None for value in (self.enabled, self.active, self.masked)) and not self._refreshes:
-            found.append("says nothing; give one of enabled, active, masked, restart_on, reload_on")
+        wishes = (self.enabled, self.active, self.masked)
+        says = self._refreshes or self.text.contents or self.dropins is not None
+        if not says and all(value is None for value in wishes):
+            found.append("says nothing; give one of content, dropins, enabled, active, masked, restart_on, reload_on")
         if self.masked and (self.enabled or self.active):
             found.append("`masked: true` keeps it from being enabled or active; keep one of them")
+        found += self._text_problems()
+        if self.timeout < 1:
+            found.append("timeout must be at least 1 second")
         if "@." in self.name and (self.active is not None or self._refreshes):
             found.append(
-                f"`{self.name}` is a template, which never runs; name an instance such as {_instance(self.name)}"
+                f"`{self.name}` is a template, which never runs; name an instance such as {instance_of(self.name)}"
             )
-        if self.name in NEVER_STOPPED:
-            if self._refreshes:
-                found.append(f"the agent does not restart or reload {self.name} under itself; do it by hand")
-            if self.active is False or self.masked:
-                found.append(f"the agent does not stop or mask {self.name} under itself")
+        if self.name in NEVER_STOPPED and (self.active is False or self.masked):
+            found.append(f"the agent does not stop or mask {self.name} under itself")
+        return found
+
+    def _text_problems(self) -> Sequence[str]:
+        given = [name for name in ("content", "template", "source") if getattr(self, name) is not None]
+        found: list[str] = []
+        if len(given) > 1:
+            found.append(f"give only one of {' and '.join(given)}")
+        if given and self.masked:
+            found.append(f"`masked: true` stands where {given[0]} would be; keep one of them")
+        if any(text.secret for text in self.text.contents.values()):
+            found.append(
+                "a secret has no place in the text of a unit, which everybody can read; use an EnvironmentFile"
+            )
+        wrong = (name for name in self.dropins or () if not _DROPIN.fullmatch(name))
+        found += (f"`{name}` is not the name of a drop-in; it ends in .conf, such as limits.conf" for name in wrong)
         return found
 
     @property
     def _refreshes(self) -> bool:
         return bool(self.restart_on or self.reload_on)
 
+    @property
+    def text(self) -> OwnText:
+        """The files that it brings."""
+        return OwnText(self.name, self.content or self.template or self.source, self.dropins or {})
+
     def provides(self) -> Sequence[str]:
-        """Its name."""
-        return (f"unit:{self.name}",)
+        """Its name, and the files that it brings."""
+        files = (key for path in self.text.contents for key in (f"path:{path}", f"content:{path}"))
+        return (f"unit:{self.name}", *files)
 
     def needs(self) -> Sequence[tuple[str, ...]]:
         """Its unit file and drop-ins (its template's too), those of the service that it starts, and its package."""
-        stem, _, suffix = self.name.rpartition(".")
-        paths = paths_of(self.name)
-        if started := _BROUGHT_BY.get(suffix):
-            paths += paths_of(f"{stem}.{started}")
-        directories = ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system")
-        keys = [
-            f"in:{where}/{path}" if path.endswith(".d") else f"path:{where}/{path}"
-            for where in directories
-            for path in paths
-        ]
-        return (*((key,) for key in dict.fromkeys(keys)), (f"package:{stem.partition('@')[0]}",))
+        package = self.name.rpartition(".")[0].partition("@")[0]
+        return (*((key,) for key in files_of(self.name)), (f"package:{package}",))
 
     def refresh_on(self) -> Mapping[str, tuple[str, ...]]:
         """What a change of others asks for."""
         return {"restart": self.restart_on, "reload": self.reload_on}
+
+    @property
+    def own_refresh(self) -> str:
+        """What a change of its text asks for."""
+        return "reload" if self.on_change.startswith("reload") else "restart"
+
+    def withholds(self, action: str) -> str:
+        """Why it is left alone: it was asked for, or the agent stands on it."""
+        if self.on_change == "report":
+            return f"left to you by `on_change: report`: systemctl {action} {self.name}"
+        return under_us(self.name, action)
+
+    def refreshed_since(self, host: HostView, action: str, since: float) -> bool:
+        """Whether it was started (or reloaded) since, by whomever. What is stopped reads all when it is started."""
+        return host.root != "/" or entered_since(host, self.name, action, since)
+
+    def remark(self, observed: State) -> str:
+        """What a wish that is in sync did not do."""
+        if self.active and observed.get("active") == UNMET:
+            return "it does not run, for a condition in its unit file is not met"
+        if self.enabled and observed.get("enabled") in NOT_INSTALLABLE:
+            return (
+                f"`enabled: true` does nothing: it is {observed['enabled']}, with no [Install] section to enable it by"
+            )
+        return ""
 
     def desired(self, observed: State) -> State:
         """The wishes, each resolved against the states that are as good on this unit (systemctl(1), is-enabled)."""
@@ -100,24 +188,37 @@ class Unit(Resource, kind="unit", identity="name"):
         wanted: dict[str, Value] = {"masked": unmasked if self.masked is None else self.masked}
         if self.enabled is not None:
             seen = observed.get("enabled")
-            wanted["enabled"] = seen if seen in _ACCEPTED[self.enabled] else self.enabled
+            wanted["enabled"] = seen if seen in AS_ENABLED[self.enabled] else self.enabled
         if self.active is not None:
-            good = observed.get("active") == (_ENDED if self.active else "failed")
-            wanted["active"] = observed["active"] if good else self.active
+            seen = observed.get("active")
+            wanted["active"] = seen if seen in AS_ACTIVE[self.active] else self.active
         if observed.get("loaded") == "stale" or self.enabled or self.active:
             wanted["loaded"] = "current"
-        return wanted
+        return self.text.desired(observed) | wanted
 
     def undo(self, prior: State) -> Self | None:
-        """Go back to how it was; a unit that was not there is disabled and stopped, for its file leaves with it."""
+        """Go back to how it was: what it brought is gone, and a unit that was not there is disabled and stopped."""
         managed = {name for name, value in self.desired(prior).items() if value is not None}
         before = {name: value for name, value in prior.items() if name in managed and isinstance(value, bool)}
+        if self.text.content and (prior.get("loaded") == "not-found" or prior.get("enabled") == "no unit file"):
+            before |= {"enabled": False} if "@." in self.name else {"enabled": False, "active": False}
         if before.get("masked"):
             before = {name: value for name, value in before.items() if name == "masked" or not value}
-        if not before:
+        kept = self._kept(prior)
+        if not before and kept.text.contents == self.text.contents:
             return None
         enabled, active, masked = (before.get(name) for name in ("enabled", "active", "masked"))
-        return type(self)(name=self.name, enabled=enabled, active=active, masked=masked)
+        return replace(kept, enabled=enabled, active=active, masked=masked)
+
+    def _kept(self, prior: State) -> Self:
+        """It with only those of its texts in whose place there was something before: that is lost, so ours stay."""
+        existed = {str(line).partition(" ")[0] for line in _lines(prior.get("dropins"))}
+        dropins = {name: text for name, text in self.text.dropins.items() if name in existed}
+        nothing: dict[str, Content] | None = (
+            {} if self.text.contents else None
+        )  # ours are to go, which is something to say
+        content = self.text.content if prior.get("content", ABSENT) != ABSENT else None
+        return type(self)(name=self.name, content=content, dropins=dropins or nothing, timeout=self.timeout)
 
     def observe(self, host: HostView) -> State:
         """What systemd shows of it. Raises ResourceError."""
@@ -132,90 +233,62 @@ class Unit(Resource, kind="unit", identity="name"):
             raise error
 
     def refresh(self, host: Host, action: str) -> None:
-        """Restart or reload it if it runs. Raises ResourceError with the last lines of its journal."""
+        """Restart or reload it if it runs. Raises ResourceError with the last lines of its journal, or Withheld."""
         from modules.unit_changes import refresh_unit
 
+        if reason := self.withholds(action):
+            raise Withheld(reason)
         if host.root == "/":
-            refresh_unit(host, self.name, action)
+            refresh_unit(host, self.name, "only-reload" if self.on_change == "reload" else action, self.timeout)
+
+    def contents(self, host: HostView, drift: Drift) -> tuple[bytes, bytes] | None:
+        """Its files as `systemctl cat` shows them."""
+        return self.text.shown(host) if {"content", "dropins"}.intersection(drift) else None
+
+    def recover(self, host: Host) -> None:
+        """Remove temporary files."""
+        for path in self.text.contents:
+            host.files.sweep(path)
 
     @classmethod
     def observe_all(cls, host: HostView, wanted: Sequence[Self]) -> list[Observation]:
         """Two or three calls of systemctl for all."""
         shown = look(host, list(dict.fromkeys(unit.name for unit in wanted)))
-        return [
-            _no_active(host) if host.root != "/" and unit.active is not None else unit.state(shown[unit.name])
-            for unit in wanted
-        ]
+        entries = frozenset(host.files.listdir(DIRECTORY))
+        return [unit._look(host, shown[unit.name], entries) for unit in wanted]  # noqa: SLF001  (its own class)
+
+    def _look(self, host: HostView, shown: Shown, entries: Collection[str]) -> Observation:
+        if host.root != "/" and self.active is not None:
+            return _no_active(host)
+        state = self.state(shown)
+        if isinstance(state, ResourceError):
+            return state
+        if self.active and state["active"] is False and condition_fails(host, shown):
+            state = {**state, "active": UNMET}
+        try:
+            return {**state, **self.text.observe(host.files, entries)}
+        except ResourceError as error:
+            return error
 
     @classmethod
     def apply_all(cls, host: Host, steps: Sequence[tuple[Self, Drift]]) -> list[ResourceError | None]:
-        """Unmask, enable and disable, mask, stop, start; each once for all units that need it."""
+        """Write, unmask, disable, stop, remove, mask, enable, start; each once for all units that need it."""
         from modules.unit_changes import converge_units
 
         return converge_units(host, {unit.name: unit for unit, _ in steps})
 
     def state(self, shown: Shown) -> Observation:
         """The properties of a unit as systemd shows it."""
-        if self.active and (problem := _forgets(shown, will_be_enabled=bool(self.enabled))):
+        if self.active and (problem := forgets(shown, will_be_enabled=bool(self.enabled))):
             return ResourceError(problem)
-        active = _ACTIVE.get(shown.active, shown.active)
-        if active is False and _ended_well(shown):
-            active = _ENDED
-        loaded = "current" if shown.load in ("loaded", "masked") else shown.load
-        state: dict[str, Value] = {
-            "enabled": _enabled(shown),
-            "active": active,
-            "masked": shown.load == "masked" or shown.file_state.startswith("masked"),
-            "loaded": "stale" if shown.stale else loaded,
-        }
-        if shown.id != self.name:
-            state["alias_of"] = shown.id
-        return state
+        return properties(shown, self.name)
+
+
+def _lines(value: Value) -> Sequence[str]:
+    return value if isinstance(value, tuple) else ()
 
 
 def _no_active(host: HostView) -> Unsupported:
     return Unsupported(
         f"no unit runs in the root {host.root}, so `active` cannot be held there; leave it out with `when`"
     )
-
-
-def _enabled(shown: Shown) -> Value:
-    if not shown.exists:
-        return False
-    return _ENABLED.get(shown.file_state, shown.file_state or "no unit file")
-
-
-def _is_short(shown: Shown) -> bool:
-    """Whether it is a oneshot, which is inactive again as soon as it has done its work."""
-    return shown.detail("Type") == "oneshot" and shown.detail("RemainAfterExit") == "no" and shown.load == "loaded"
-
-
-def _ended_well(shown: Shown) -> bool:
-    return _is_short(shown) and shown.detail("Result") == "success" and bool(shown.detail("ExecMainStartTimestamp"))
-
-
-def _forgets(shown: Shown, *, will_be_enabled: bool) -> str:
-    """Why `active` cannot be held: systemd forgets a oneshot that nothing refers to, so it would run in every pass."""
-    if not _is_short(shown) or shown.active != "inactive" or shown.is_referenced:
-        return ""
-    if will_be_enabled and shown.file_state == "disabled":
-        return ""
-    return (
-        f"{shown.id} is a oneshot that systemd forgets as soon as it ended, so `active: true` would run it again and "
-        "again; set RemainAfterExit=yes in it, enable it, or have a timer start it"
-    )
-
-
-def _instance(template: str) -> str:
-    return template.replace("@.", "@NAME.")
-
-
-def _name_problem(name: str) -> str:
-    stem, dot, suffix = name.rpartition(".")
-    if not _NAME.fullmatch(name):
-        return f"`{name}` is not the name of one unit: letters, digits and `:_.\\@-`, no globs and no paths"
-    if not dot or not stem or suffix not in (*_SUFFIXES, "device", "scope"):
-        return f"`{name}` has no suffix; give the full unit name, such as {name}.service"
-    if suffix in ("device", "scope"):
-        return f"`{name}` comes and goes with what it stands for; a {suffix} is not held by the agent"
-    return ""

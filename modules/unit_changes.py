@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from modules.api import Host, Observation, ResourceError, State
-from modules.systemd import NEVER_STOPPED, Shown, daemon_reload, in_root, journal_lines, look_closely
+from modules.api import Host, Observation, ResourceError, State, Withheld
+from modules.systemd import Shown, condition_fails, daemon_reload, in_root, look_closely, under_us
+from modules.unit_failure import failure, is_failing, is_waiting_to_restart, last_words, missing, restarts_of
+from modules.unit_text import ABSENT, DIRECTORY, OwnText, is_ours, write
 
-_JOB_TIMEOUT_SECONDS = 300
-_MASKS = "/etc/systemd/system"
-_REFRESH_VERBS = {"restart": "try-restart", "reload": "try-reload-or-restart"}
+_STEADY_SECONDS = 1.0  # how long a service that says nothing of itself is watched after its start
+_SILENT = ("simple", "exec", "idle")  # types of services that count as started as soon as their process is there
+_REFRESH_VERBS = {"restart": "try-restart", "reload": "try-reload-or-restart", "only-reload": "reload"}
 
 
 class Wish(Protocol):
     """What Git says of one unit."""
+
+    @property
+    def text(self) -> OwnText:
+        """The files that it brings."""
+
+    @property
+    def timeout(self) -> int:
+        """Seconds that its jobs may take."""
 
     def desired(self, observed: State) -> State:
         """The properties Git wants."""
@@ -30,22 +40,31 @@ def converge_units(host: Host, wishes: Mapping[str, Wish]) -> list[ResourceError
     return [changes.errors.get(name) for name in wishes]
 
 
-def refresh_unit(host: Host, name: str, action: str) -> None:
-    """Restart or reload a unit if it runs. Raises ResourceError with the last lines of its journal."""
+def refresh_unit(host: Host, name: str, action: str, timeout_seconds: float) -> None:
+    """Restart or reload a unit if it runs. Raises ResourceError with the last lines of its journal, or Withheld."""
     shown = look_closely(host, [name])[name]
     if not shown.exists:
-        raise ResourceError(_missing(name))
-    if shown.id in NEVER_STOPPED:
-        raise ResourceError(f"the agent does not {action} {shown.id} under itself; do it by hand")
-    if shown.active in ("inactive", "failed"):
+        raise ResourceError(missing(name))
+    if reason := under_us(shown.id, action.removeprefix("only-")):
+        raise Withheld(reason)
+    if shown.active == "failed":
+        raise ResourceError(f"{shown.id} has failed and is not started by a {action}: {failure(host, shown, '')}")
+    if shown.active == "inactive":
         return
+    if shown.stale:
+        daemon_reload(host)
     try:
-        host.run("systemctl", _REFRESH_VERBS[action], "--", shown.id, timeout_seconds=_JOB_TIMEOUT_SECONDS)
+        if action == "restart":  # else its count of starts could refuse this one
+            host.run("systemctl", "reset-failed", "--", shown.id)
+        host.run("systemctl", _REFRESH_VERBS[action], "--", shown.id, timeout_seconds=timeout_seconds)
     except ResourceError as error:
-        raise ResourceError(_failure(host, look_closely(host, [name])[name], action, str(error))) from error
-    after = look_closely(host, [name])[name]
-    if _is_failing(after):
-        raise ResourceError(_failure(host, after, action))
+        raise ResourceError(
+            failure(host, look_closely(host, [name])[name], action, str(error).partition(": ")[2])
+        ) from error
+    restarts = 0 if action == "restart" else restarts_of(shown)
+    after = steady(host, [name], restarts)[name]
+    if is_failing(after, restarts):
+        raise ResourceError(failure(host, after, action))
 
 
 class _Changes:
@@ -56,20 +75,75 @@ class _Changes:
         self._host = host
         self._wishes = wishes
         self._shown = look_closely(host, list(wishes))
+        self._unread = False  # whether something on disk was changed that systemd has not read
 
     def run(self) -> None:
-        if any(unit.stale or unit.load not in ("loaded", "masked") for unit in self._shown.values()):
-            daemon_reload(self._host)
-            self._look_again(list(self._wishes))
-        self._each(("unmask",), self._drifting("masked", to=False))
-        self._each(("unmask", "--runtime"), self._drifting("masked", to=False))
-        self._refuse_unusable()
+        """All that lies on disk is changed first, then systemd reads it once, and then units are started by it."""
+        written = self._write()
+        self._look_again(written)
+        others = [shown for name, shown in self._shown.items() if name not in written]
+        if any(shown.stale or shown.load not in ("loaded", "masked") for shown in others):
+            self._reload()
+        masked = self._drifting("masked", to=False)
+        self._each(("unmask",), masked)
+        self._each(("unmask", "--runtime"), masked)
+        if masked:
+            self._reload()
+        self._refuse(written)
+        to_disable = self._to_disable()
+        self._each(("disable",), to_disable)
+        self._each(("disable", "--runtime"), to_disable)
+        # What its [Install] section says may have changed with it.
+        self._each(("reenable",), [name for name in written if self._is_enabled(name)])
         self._each(("enable",), self._drifting("enabled", to=True))
-        self._each(("disable",), self._to_disable())
-        self._each(("disable", "--runtime"), self._to_disable())
-        self._each(("mask",), self._drifting("masked", to=True))
         self._move("stop", self._drifting("active", to=False))
+        self._remove()
+        self._each(("mask",), self._drifting("masked", to=True))
+        if self._unread:
+            self._reload()
+        self._refuse_unloadable()
         self._move("start", self._drifting("active", to=True))
+
+    def _write(self) -> list[str]:
+        """Write texts that differ; the units whose files changed."""
+        entries = frozenset(self._host.files.listdir(DIRECTORY))
+        differing = {}
+        for name, wish in self._wishes.items():
+            try:
+                seen = wish.text.observe(self._host.files, entries)
+            except ResourceError as error:
+                self.errors[name] = error
+                continue
+            wanted = wish.text.desired(seen).items()
+            if any(want not in (None, ABSENT, seen[key]) for key, want in wanted):
+                differing[name] = wish.text
+        self._unread = bool(differing)
+        self.errors |= write(self._host, list(differing.values()))
+        return [name for name in differing if name not in self.errors]
+
+    def _remove(self) -> None:
+        """Remove unit files of ours that Git no longer wants; units that failed are forgotten with them."""
+        files = self._host.files
+        going = [
+            name
+            for name, wish in self._wishes.items()
+            if name not in self.errors and wish.text.content is None and is_ours(files, wish.text.path)
+        ]
+        failed = [self._shown[name].id for name in going if self._shown[name].active == "failed"]
+        for name in going:
+            files.unlink(self._wishes[name].text.path)
+        if failed:
+            self._host.run("systemctl", "reset-failed", "--", *failed, accept=(0, 1))
+        self._unread = self._unread or bool(going)
+
+    def _reload(self) -> None:
+        daemon_reload(self._host)
+        self._unread = False
+        self._look_again(list(self._wishes))
+
+    def _is_enabled(self, name: str) -> bool:
+        wish, shown = self._wishes[name], self._shown[name]
+        return shown.file_state == "enabled" and wish.desired({"enabled": True}).get("enabled") is True
 
     def _look_again(self, names: Sequence[str]) -> None:
         self._shown |= look_closely(self._host, names)
@@ -78,7 +152,8 @@ class _Changes:
         """What still differs; a unit that cannot be observed any more has failed."""
         seen = self._wishes[name].state(self._shown[name])
         if isinstance(seen, ResourceError):
-            self.errors[name] = seen
+            if not self._unread:  # else what it says may be of the past
+                self.errors[name] = seen
             return {}
         wanted = self._wishes[name].desired(seen)
         return {key: want for key, want in wanted.items() if want is not None and seen.get(key) != want}
@@ -92,25 +167,31 @@ class _Changes:
         masking = [name for name in self._drifting("masked", to=True) if self._shown[name].file_state in enabled]
         return list(dict.fromkeys([*self._drifting("enabled", to=False), *masking]))
 
-    def _refuse_unusable(self) -> None:
+    def _refuse(self, written: Collection[str]) -> None:
+        """Leave out what nothing can be done with."""
         for name, shown in self._shown.items():
-            drift = self._drift(name)
-            if drift.get("masked") and self._host.files.lstat(f"{_MASKS}/{shown.id}"):
+            drift = {} if name in self.errors else self._drift(name)
+            path = f"{DIRECTORY}/{shown.id}"
+            if drift.get("masked") and self._host.files.lstat(path) and not is_ours(self._host.files, path):
                 self.errors[name] = ResourceError(
-                    f"{name} cannot be masked, for its unit file is in {_MASKS}, where the mask would be; "
+                    f"{name} cannot be masked, for its unit file is in {DIRECTORY}, where the mask would be; "
                     "disable and stop it, or have the file in /usr/local/lib/systemd/system"
                 )
-            if drift.get("masked") is False:
+            elif drift.get("masked") is False:
                 message = (
                     f"{name} is still masked, by a file that is not systemctl's to remove; see systemctl cat {name}"
                 )
                 self.errors[name] = ResourceError(message)
-            elif "loaded" in drift and not shown.exists:
-                self.errors[name] = ResourceError(_missing(name))
-            elif "loaded" in drift and shown.load != "loaded":
+            elif "loaded" in drift and not shown.exists and name not in written:
+                self.errors[name] = ResourceError(missing(name))
+
+    def _refuse_unloadable(self) -> None:
+        for name, shown in self._shown.items():
+            drift = {} if name in self.errors else self._drift(name)
+            if "loaded" in drift and shown.load != "loaded":
                 said = shown.detail("LoadError").partition(" ")[2].strip('"')
                 message = f"systemd cannot load {name}: {said or shown.load}"
-                self.errors[name] = ResourceError(message + _last_words(self._host, shown.id))
+                self.errors[name] = ResourceError(message + last_words(self._host, shown.id))
 
     def _each(self, verb: tuple[str, ...], names: Sequence[str]) -> None:
         """Do it for all at once, and for each alone when that fails."""
@@ -118,7 +199,7 @@ class _Changes:
             return
         ids = [self._shown[name].id for name in names]
         try:
-            self._host.run("systemctl", "--quiet", *in_root(self._host), *verb, "--", *ids)
+            self._host.run("systemctl", "--quiet", "--no-reload", *in_root(self._host), *verb, "--", *ids)
         except ResourceError as error:
             if len(names) == 1:
                 self.errors[names[0]] = error
@@ -126,62 +207,51 @@ class _Changes:
                 for name in names:
                     self._each(verb, [name])
                 return
+        self._unread = True
         self._look_again(names)
 
     def _move(self, verb: str, names: Sequence[str]) -> None:
         """Start or stop all at once, then judge each by what became of it, whatever systemctl said."""
         if not names:
             return
-        ids = [self._shown[name].id for name in names]
-        failed = [self._shown[name].id for name in names if verb == "start" and self._shown[name].active == "failed"]
+        timeout = max(self._wishes[name].timeout for name in names)
         said = ""
-        try:
-            if failed:  # else its count of failed starts could refuse this one
-                self._host.run("systemctl", "reset-failed", "--", *failed)
-            self._host.run("systemctl", verb, "--", *ids, timeout_seconds=_JOB_TIMEOUT_SECONDS)
-        except ResourceError as error:
-            said = str(error)
+        for words, ids in self._jobs(verb, names):
+            try:
+                self._host.run("systemctl", *words, "--", *ids, timeout_seconds=timeout)
+            except ResourceError as error:
+                said += str(error).partition(": ")[2] + "\n"
         self._look_again(names)
+        if verb == "start":
+            self._shown |= steady(self._host, names)
+        for name in names:
+            shown = self._shown[name]
+            if verb == "start" and is_failing(shown):
+                self.errors[name] = ResourceError(failure(self._host, shown, verb, said))
         for name in self._drifting("active", to=verb == "start"):
-            if name in names:
-                self.errors[name] = ResourceError(_failure(self._host, self._shown[name], verb, said))
+            if name in names and not (verb == "start" and condition_fails(self._host, self._shown[name])):
+                self.errors[name] = ResourceError(failure(self._host, self._shown[name], verb, said))
+
+    def _jobs(self, verb: str, names: Sequence[str]) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
+        """Words for systemctl, each with the units they are for."""
+        shown = [self._shown[name] for name in names]
+        # A start of what waits to be restarted would only wait with it; and the count of failed starts could refuse it.
+        waiting = [one.id for one in shown if verb == "start" and is_waiting_to_restart(one)]
+        failed = [one.id for one in shown if verb == "start" and one.active == "failed"]
+        others = [one.id for one in shown if one.id not in waiting]
+        plan = [(["reset-failed"], [*failed, *waiting]), (["restart"], waiting), ([verb], others)]
+        return ((words, ids) for words, ids in plan if ids)
 
 
-def _missing(name: str) -> str:
-    return f"unit {name} does not exist on this host; declare the file or the package that brings it, or check the name"
+def steady(host: Host, names: Sequence[str], restarts: int = 0) -> dict[str, Shown]:
+    """Units a moment after they were started: those that cannot say whether they are well are watched for that long."""
+    found = look_closely(host, names)
+    watched = [name for name, shown in found.items() if shown.detail("Type") in _SILENT and shown.active == "active"]
 
+    def ended() -> bool:
+        found.update(look_closely(host, watched))
+        return all(is_failing(found[name], restarts) or found[name].active != "active" for name in watched)
 
-def _is_failing(shown: Shown) -> bool:
-    return shown.active == "failed" or shown.detail("SubState") == "auto-restart"
-
-
-def _failure(host: Host, shown: Shown, verb: str, said: str = "") -> str:
-    """Why a unit did not do what it was told: its result, else what systemctl said, and its last words."""
-    result = _result(shown)
-    if not result:
-        lines = said.partition(": ")[2].splitlines()
-        result = "; ".join(line for line in lines if shown.id in line and not line.startswith("See "))
-    if not result:
-        result = f"it is {shown.active} without having failed; a condition of it is not met, or it ended at once"
-    return f"{verb} of {shown.id} failed: {result}{_last_words(host, shown.id)}"
-
-
-def _result(shown: Shown) -> str:
-    """How it failed, from its Result property (org.freedesktop.systemd1(5)); empty when it did not."""
-    if shown.active in ("activating", "deactivating") and not _is_failing(shown):
-        return f"it is still {shown.active} ({shown.detail('SubState')})"
-    result, status = shown.detail("Result"), shown.detail("ExecMainStatus")
-    if result in ("", "success"):
-        return ""
-    if result == "exit-code":
-        return f"exit status {status}"
-    return f"killed by signal {status}" if result in ("signal", "core-dump") else result
-
-
-def _last_words(host: Host, name: str) -> str:
-    try:
-        host.run("journalctl", "--sync", timeout_seconds=10)  # what it said last may still be on its way
-        lines = journal_lines(host, name)
-    except ResourceError as error:
-        return f"; its journal cannot be read: {error}"
-    return f"; its journal ends:\n{lines}" if lines else "; its journal is empty"
+    if watched:
+        host.wait_until(ended, _STEADY_SECONDS)
+    return found

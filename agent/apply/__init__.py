@@ -6,9 +6,9 @@ a change and its restart loses neither.
 
 from __future__ import annotations
 
-from agent.apply.application import Application, Conduct, InHand
+from agent.apply.application import Application
 from agent.apply.approval import Approval
-from agent.apply.audit import Author
+from agent.apply.conduct import Author, Conduct, InHand
 from agent.apply.outcome import (
     BLOCKED,
     CONVERGED,
@@ -20,6 +20,7 @@ from agent.apply.outcome import (
     RESULTS,
     Outcome,
     outcome_of,
+    owing,
 )
 from agent.apply.prune import prune
 from agent.plan import Plan, Step
@@ -34,8 +35,8 @@ __all__ = [
 
 def apply_plan(plan: Plan, host: Host, store: Store, author: Author, conduct: Conduct) -> list[Outcome]:
     """Apply a plan; one outcome for each step and removal. Errors of single resources are in their outcomes."""
-    if plan.settled and not plan.pending:
-        return [Outcome(step.node.id, IN_SYNC) for step in plan.steps]
+    if plan.settled and not plan.pending and not plan.done:
+        return owing([outcome_of(step, IN_SYNC) for step in plan.steps], plan.withheld)
     if conduct.held_back:
         return _told(plan, conduct)
     application = Application(plan, host, store, author, conduct)
@@ -45,7 +46,7 @@ def apply_plan(plan: Plan, host: Host, store: Store, author: Author, conduct: Co
         application.deliver_rest()
     application.adopt()
     store.history.trim()
-    return list(application.outcomes.values())
+    return owing(list(application.outcomes.values()), store.owed())
 
 
 def _told(plan: Plan, conduct: Conduct) -> list[Outcome]:
@@ -55,7 +56,7 @@ def _told(plan: Plan, conduct: Conduct) -> list[Outcome]:
     for outcome in outcomes:
         if outcome.result != IN_SYNC:
             conduct.tell(outcome)
-    return outcomes
+    return owing(outcomes, plan.withheld)
 
 
 def _told_step(step: Step, held_back: str) -> Outcome:

@@ -3,43 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from agent.apply.approval import Approval
-from agent.apply.audit import Audit, Author
-from agent.apply.batches import batches
-from agent.apply.drift import Contests, Repairs
+from agent.apply.audit import Audit
+from agent.apply.batches import apply_kind, batches
+from agent.apply.conduct import Author, Conduct, InHand
+from agent.apply.drift import Contests
 from agent.apply.outcome import BLOCKED, CONVERGED, FAILED, IN_SYNC, PENDING, Outcome, outcome_of, verdict
 from agent.apply.refreshes import HOST, Refreshes
 from agent.catalog import Node
 from agent.causes import encoded
 from agent.plan import Plan, Step, again, compare, observe, rebuild
+from agent.started import started_with
 from agent.store import Entry, Owed, Store
-from modules.api import Drift, Host, Resource, ResourceError, State
-
-
-@dataclass(frozen=True)
-class InHand:
-    """Steps that are being applied together, for whoever watches: the first of them and how many more, and where it stands."""
-
-    id: str
-    more: int
-    step: int  # of the plan, counted from 1
-    steps: int
-
-
-@dataclass(frozen=True)
-class Conduct:
-    """How a plan is applied: who is told of each outcome, when to stop, what may be removed, and who watches."""
-
-    tell: Callable[[Outcome], None] = lambda _outcome: None
-    stopped: Callable[[], bool] = lambda: False
-    removals: Approval = field(default_factory=Approval)
-    drift: Repairs = field(default_factory=Repairs)
-    held_back: str = ""  # why nothing is to be changed; then what would be is only told
-    begin: Callable[[InHand], None] = lambda _in_hand: None
-    redact: Callable[[str], str] = lambda text: text  # takes secrets out of what tools said
+from modules.api import Host, Resource, ResourceError, State, Withheld
 
 
 class Application:
@@ -62,6 +40,7 @@ class Application:
     def converge(self) -> None:
         """Deal with every step of the catalog."""
         self._recover()
+        self._settle_refreshes()
         for batch in batches(self.plan.steps, self.outcomes):
             if self.conduct.stopped():
                 break
@@ -92,6 +71,13 @@ class Application:
                 resource.recover(self.host)
             except ResourceError as error:
                 self.stuck[entry.id] = error
+
+    def _settle_refreshes(self) -> None:
+        """Clear what somebody else has delivered, and owe what no change told of."""
+        sound = {step.node.id: step.node.resource for step in self.plan.steps if step.in_sync}
+        for item in self.plan.done:
+            self.store.delivered([item], started_with(self._steps[item.consumer].node, sound))
+        self.refreshes.owe(self.plan.overlooked)
 
     # One batch
 
@@ -136,7 +122,8 @@ class Application:
         drifting = [step for step in steps if step.drift and not self._held_back(step)]
         if not drifting:
             return
-        owed = [item for step in drifting for item in self.refreshes.consumers.of(step.node)]
+        consumers = self.refreshes.consumers
+        owed = [item for step in drifting for item in (*consumers.of(step.node), *consumers.of_itself(step))]
         new = self.refreshes.owe(owed, [self._entry(step, step.observed, pending=True) for step in drifting])
         self._begin([step.node.id for step in drifting])
         self._audit.look(drifting)
@@ -214,7 +201,7 @@ class Application:
             return
         keys = [(node.id, action) for action in due]
         if outcome.result == CONVERGED and set(outcome.drift).intersection(node.resource.restarted_by):
-            self.refreshes.delivered(keys)
+            self.refreshes.delivered(keys, started_with(node, self._sound()))
             return
         owed = self.refreshes.owe(self.refreshes.consumers.of(node))
         action, causes = next(iter(due.items()))
@@ -222,9 +209,14 @@ class Application:
         started = time.monotonic()
         try:
             node.resource.refresh(self.host, action)
-            refreshed = replace(outcome, result=CONVERGED, message=f"{action}, because {', '.join(causes)} changed")
+            why = ", ".join("its own text" if cause == node.id else cause for cause in causes)
+            refreshed = replace(outcome, result=CONVERGED, message=f"{action}, because {why} changed")
             self._changed.add(node.id)
-            self.refreshes.delivered(keys)
+            self.refreshes.delivered(keys, started_with(node, self._sound()))
+        except Withheld as reason:
+            self.refreshes.take_back(owed)
+            self.refreshes.withhold(keys, str(reason))
+            return
         except ResourceError as error:
             self.refreshes.take_back(owed)
             refreshed = replace(outcome, result=FAILED, message=f"{action}: {error}")
@@ -270,6 +262,16 @@ class Application:
             [self._entry(step, step.observed, pending=False) for step in self._steps.values() if self._unknown(step)],
             [],
         )
+        self.refreshes.note_started([step.node for step in self.plan.steps], self._sound())
+
+    def _sound(self) -> dict[str, Resource]:
+        """Resources of which this pass knows that they are as Git says."""
+        outcomes = self.outcomes
+        return {
+            name: step.node.resource
+            for name, step in self._steps.items()
+            if name in outcomes and outcomes[name].result in (IN_SYNC, CONVERGED)
+        }
 
     def _unknown(self, step: Step) -> bool:
         """Tell whether it is in sync, and the inventory does not say so."""
@@ -280,11 +282,3 @@ class Application:
         if known is None or known.pending or known.prune != step.node.policy.prune:
             return True
         return known.resource != encoded(step.node.resource)
-
-
-def apply_kind(host: Host, steps: Sequence[tuple[Resource, Drift]]) -> Sequence[ResourceError | None]:
-    """Apply resources of one kind; an error of the whole is the error of each."""
-    try:
-        return type(steps[0][0]).apply_all(host, steps)
-    except ResourceError as error:
-        return [error] * len(steps)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from agent.apply.conduct import Author
 from agent.apply.outcome import CONVERGED, FAILED, Outcome
 from agent.diffs import Difference, difference_of
 from agent.history import Changed
@@ -15,15 +16,6 @@ from modules.api import HostView
 MAX_DIFF = 8 << 10  # bytes of one change
 MAX_COMPARED = 1_000  # lines of either side
 MAX_COMPARED_IN_ALL = 50_000  # lines in one pass
-
-
-@dataclass(frozen=True)
-class Author:
-    """The revision that is applied, for the audit trail."""
-
-    revision: str
-    author: str
-    summary: str
 
 
 class Audit:
@@ -37,7 +29,7 @@ class Audit:
     def look(self, steps: Iterable[Step]) -> None:
         """Keep how the text of files that exist is about to change; what is created has no text before."""
         for step in steps:
-            if "content" in step.drift and "ensure" not in step.drift:
+            if "ensure" not in step.drift and set(step.drift).intersection(step.node.resource.diffed):
                 limit = min(MAX_COMPARED, self._left)
                 found = difference_of(step, self._host, limit)
                 self._left -= min(self._left, found.compared)

@@ -1,10 +1,11 @@
-"""Batches: steps of one kind that do not wait for each other, so that they can share a transaction or a flush."""
+"""Batches: steps of one kind that do not wait for each other, so that they share a transaction or a flush."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
 
 from agent.plan import Step
+from modules.api import Drift, Host, Resource, ResourceError
 
 
 def batches(steps: Sequence[Step], done: Container[str]) -> Iterator[list[Step]]:
@@ -38,3 +39,11 @@ def _cut(waiting: Sequence[Step], done: Container[str]) -> tuple[list[Step], lis
 
 def _ready(step: Step, done: Container[str]) -> bool:
     return all(name in done for name in step.node.requires) and all(name in done for name in step.node.after)
+
+
+def apply_kind(host: Host, steps: Sequence[tuple[Resource, Drift]]) -> Sequence[ResourceError | None]:
+    """Apply resources of one kind; an error of the whole is the error of each."""
+    try:
+        return type(steps[0][0]).apply_all(host, steps)
+    except ResourceError as error:
+        return [error] * len(steps)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 from agent.causes import REVISION
 from agent.plan import Step
+from agent.store import Owed
 from modules.api import Drift, ResourceError
 
 IN_SYNC = "in_sync"
@@ -31,11 +33,14 @@ class Outcome:
     cause: str = REVISION
     message: str = ""
     seconds: float = 0.0
+    remark: str = ""  # what an admin should know of it though it is in sync
+    owed: str = ""  # a refresh that is left to a person
 
 
 def outcome_of(step: Step, result: str, message: str = "", seconds: float = 0.0) -> Outcome:
     """An outcome of a step of the plan."""
-    return Outcome(step.node.id, result, str(step.node.place), step.drift, step.cause, message, seconds)
+    remark = step.node.resource.remark(step.observed) if result == IN_SYNC else ""
+    return Outcome(step.node.id, result, str(step.node.place), step.drift, step.cause, message, seconds, remark)
 
 
 def verdict(step: Step, error: ResourceError | None, now: Step, seconds: float) -> Outcome:
@@ -45,4 +50,12 @@ def verdict(step: Step, error: ResourceError | None, now: Step, seconds: float) 
     if now.drift:
         left = ", ".join(f"{name} is {change.before!r}, not {change.after!r}" for name, change in now.drift.items())
         return outcome_of(step, FAILED, f"not converged: it was applied without an error, yet {left}", seconds)
-    return outcome_of(step, CONVERGED, "", seconds)
+    return replace(outcome_of(step, CONVERGED, "", seconds), remark=step.node.resource.remark(now.observed))
+
+
+def owing(outcomes: Sequence[Outcome], owed: Iterable[Owed]) -> list[Outcome]:
+    """The outcomes, those whose refresh is left to a person with what they are owed."""
+    left = {
+        item.consumer: f"{item.action}, because {item.cause} changed; {item.withheld}" for item in owed if item.withheld
+    }
+    return [replace(outcome, owed=left[outcome.id]) if outcome.id in left else outcome for outcome in outcomes]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
+from types import NoneType
 
-from agent.apply.application import Application, apply_kind
+from agent.apply.application import Application
+from agent.apply.batches import apply_kind
 from agent.apply.outcome import BLOCKED, FAILED, PENDING, RELEASED, REMOVED, Outcome
 from agent.catalog import Node
 from agent.errors import Place
 from agent.plan import Removal, Step, compare, observe
 from agent.store import Entry
-from modules.api import Resource, Unrestorable
+from modules.api import ResourceError, Unrestorable
 
 
 def prune(application: Application) -> None:
@@ -19,57 +23,84 @@ def prune(application: Application) -> None:
     undone = [removal for removal in removals if removal.undo is not None]
     waits = application.conduct.removals.waits(undone, owned)
     unusual = application.conduct.removals.unusual(undone, owned)
-    for removal in removals:
+
+    def alike(removal: Removal) -> tuple[type, bool]:
+        return type(removal.undo), bool(waits) and (unusual or removal.confirm)
+
+    for (kind, waiting), group in groupby(removals, alike):
+        together = list(group)
         if application.conduct.stopped():
-            application.tell(Outcome(removal.entry.id, BLOCKED, message="the pass was stopped before it"))
-        elif removal.undo is None:
-            _release(application, removal)
-        elif waits and (unusual or removal.confirm):
-            application.tell(Outcome(removal.entry.id, PENDING, message=waits))
+            _leave(application, together, BLOCKED, "the pass was stopped before it")
+        elif kind is NoneType:
+            _release(application, together)
+        elif waiting:
+            _leave(application, together, PENDING, waits)
         else:
-            _remove(application, removal.entry, removal.undo, removal.reason)
+            _remove(application, together)
 
 
-def _release(application: Application, removal: Removal) -> None:
-    outcome = Outcome(removal.entry.id, RELEASED, message=removal.reason)
-    application.write_down([], [outcome], [outcome.id])
-    application.tell(outcome)
+def _leave(application: Application, removals: Sequence[Removal], result: str, why: str) -> None:
+    for removal in removals:
+        application.tell(Outcome(removal.entry.id, result, message=why))
 
 
-def _remove(application: Application, entry: Entry, undo: Resource, reason: str) -> None:
-    before = _look(application, undo)
-    error = application.stuck.get(entry.id) or before.error
-    kept: list[Entry] = []
-    if error is not None:
-        outcome = Outcome(entry.id, FAILED, message=str(error))
-    elif before.in_sync:
-        outcome = Outcome(entry.id, REMOVED, message="already gone")
-    else:
-        outcome, kept = _converge(application, entry, before, reason)
-    gone = [entry.id] if outcome.result in (REMOVED, RELEASED) else []
-    application.write_down(kept, [outcome], gone)
-    application.tell(outcome)
+def _release(application: Application, removals: Sequence[Removal]) -> None:
+    for removal in removals:
+        outcome = Outcome(removal.entry.id, RELEASED, message=removal.reason)
+        application.write_down([], [outcome], [outcome.id])
+        application.tell(outcome)
 
 
-def _converge(application: Application, entry: Entry, before: Step, reason: str) -> tuple[Outcome, list[Entry]]:
-    """Undo one resource; its outcome, and its entry as it was before when nothing happened."""
-    undo = before.node.resource
-    owed = application.refreshes.consumers.of_removal(entry.id, undo)
-    new = application.refreshes.owe(owed, [replace(entry, pending=True)])
-    error = apply_kind(application.host, [(undo, before.drift)])[0]
-    after = _look(application, undo)
+def _remove(application: Application, removals: Sequence[Removal]) -> None:
+    """Undo resources of one kind together: they share a transaction, or one daemon-reload."""
+    outcomes: dict[str, Outcome] = {}
+    differing: list[tuple[Removal, Step]] = []
+    for removal, before in zip(removals, _look(application, removals), strict=True):
+        error = application.stuck.get(removal.entry.id) or before.error
+        if error is not None:
+            outcomes[removal.entry.id] = Outcome(removal.entry.id, FAILED, message=str(error))
+        elif before.in_sync:
+            outcomes[removal.entry.id] = Outcome(removal.entry.id, REMOVED, message="already gone")
+        else:
+            differing.append((removal, before))
+    converged, kept = _converge(application, differing) if differing else ({}, [])
+    outcomes |= converged
+    gone = [name for name, outcome in outcomes.items() if outcome.result in (REMOVED, RELEASED)]
+    application.write_down(kept, [outcomes[removal.entry.id] for removal in removals], gone)
+    for removal in removals:
+        application.tell(outcomes[removal.entry.id])
+
+
+def _converge(
+    application: Application, removals: Sequence[tuple[Removal, Step]]
+) -> tuple[dict[str, Outcome], list[Entry]]:
+    """Undo resources that differ; the outcome of each, and the entries of those to which nothing happened."""
+    consumers = application.refreshes.consumers
+    owed = [item for removal, was in removals for item in consumers.of_removal(removal.entry.id, was.node.resource)]
+    new = application.refreshes.owe(owed, [replace(removal.entry, pending=True) for removal, _ in removals])
+    errors = apply_kind(application.host, [(was.node.resource, was.drift) for _, was in removals])
+    outcomes, kept = {}, []
+    again = _look(application, [removal for removal, _ in removals])
+    for (removal, was), error, now in zip(removals, errors, again, strict=True):
+        outcome = _verdict(removal, was, error, now)
+        if outcome.result == FAILED and now.error is None and dict(now.observed) == dict(was.observed):
+            kept.append(removal.entry)
+        outcomes[outcome.id] = outcome
+    untouched = {entry.id for entry in kept} | {name for name in outcomes if outcomes[name].result == RELEASED}
+    application.refreshes.take_back([item for item in new if item.cause in untouched])
+    return outcomes, kept
+
+
+def _verdict(removal: Removal, was: Step, error: ResourceError | None, now: Step) -> Outcome:
     if isinstance(error, Unrestorable):
-        application.refreshes.take_back(new)
-        return Outcome(entry.id, RELEASED, message=f"left as it is: {error}"), []
-    if error is None and after.in_sync:
-        return Outcome(entry.id, REMOVED, drift=before.drift, message=reason), []
-    message = str(error or after.error or "it is still there after its removal")
-    outcome = Outcome(entry.id, FAILED, drift=before.drift, message=message)
-    if after.error is not None or dict(after.observed) != dict(before.observed):
-        return outcome, []
-    application.refreshes.take_back(new)
-    return outcome, [entry]
+        return Outcome(removal.entry.id, RELEASED, message=f"left as it is: {error}")
+    if error is None and now.in_sync:
+        return Outcome(removal.entry.id, REMOVED, drift=was.drift, message=removal.reason)
+    message = str(error or now.error or "it is still there after its removal")
+    return Outcome(removal.entry.id, FAILED, drift=was.drift, message=message)
 
 
-def _look(application: Application, undo: Resource) -> Step:
-    return compare(Node(undo, Place("")), observe(application.host, [undo])[0])
+def _look(application: Application, removals: Sequence[Removal]) -> list[Step]:
+    undone = [removal.undo for removal in removals if removal.undo is not None]
+    seen = observe(application.host, undone)
+    return [compare(Node(undo, Place("")), now) for undo, now in zip(undone, seen, strict=True)]

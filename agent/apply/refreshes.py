@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from agent.catalog import Node
-from agent.plan import Plan, Removal
-from agent.store import Entry, Owed, Store
+from agent.plan import Plan, Removal, Step
+from agent.started import origins, started_with
+from agent.store import Entry, Origin, Owed, Store
 from modules.api import Resource
 
 HOST = "host"  # the consumer of host-wide refreshes
@@ -34,6 +35,12 @@ class Consumers:
             yield Owed(consumer, action, node.id)
         for name in node.resource.host_refreshes():
             yield Owed(HOST, name, node.id)
+
+    def of_itself(self, step: Step) -> Iterator[Owed]:
+        """List what a change of its own text owes to a resource itself."""
+        resource = step.node.resource
+        if not set(step.drift).isdisjoint(resource.refreshed_for):
+            yield Owed(step.node.id, resource.own_refresh, step.node.id)
 
     def of_removal(self, name: str, undo: Resource) -> Iterator[Owed]:
         """List what the removal of a resource that left Git owes: its consumers know it by pattern only."""
@@ -83,12 +90,34 @@ class Refreshes:
         """The host-wide refreshes that are owed."""
         return [action for (consumer, action), causes in self._causes.items() if consumer == HOST and causes]
 
-    def delivered(self, keys: Iterable[Key]) -> None:
-        """Clear refreshes that succeeded or are no longer due."""
+    def delivered(self, keys: Iterable[Key], started: Mapping[Origin, str] | None = None) -> None:
+        """Clear refreshes that succeeded or are no longer due, and note what their consumers are started with."""
         gone = [key for key in keys if key in self._causes]
         for key in gone:
             del self._causes[key]
-        self._store.delivered([Owed(consumer, action, "") for consumer, action in gone])
+        if gone:
+            self._store.delivered([Owed(consumer, action, "") for consumer, action in gone], started)
+
+    def withhold(self, keys: Iterable[Key], why: str) -> None:
+        """Leave refreshes to a person."""
+        left = [key for key in keys if key in self._causes]
+        for key in left:
+            del self._causes[key]
+        self._store.withhold([Owed(consumer, action, "", withheld=why) for consumer, action in left])
+
+    def note_started(self, nodes: Iterable[Node], sound: Mapping[str, Resource]) -> None:
+        """Note what consumers that are owed nothing were last started with; nothing is written if it is known."""
+        owed, known = {item.consumer for item in self._store.owed()}, self._store.started()
+        now: dict[Origin, str] = {}
+        asking: set[Origin] = set()
+        for node in nodes:
+            asking |= set(origins(node))
+            if node.id not in owed:
+                now |= started_with(node, sound)
+        new = {origin: digest for origin, digest in now.items() if known.get(origin) != digest}
+        gone = [origin for origin in known if origin not in asking]
+        if new or gone:
+            self._store.delivered((), new, gone)
 
     def drop_strangers(self) -> None:
         """Drop what is owed to resources that left Git."""

@@ -55,3 +55,7 @@ class Catalog:
     nodes: tuple[Node, ...]
     checks: tuple[Check, ...] = ()  # those that the repository declares
     suspension: Suspension | None = None
+
+    def resource(self, name: str) -> Resource | None:
+        """The resource of an id, if it has it."""
+        return next((node.resource for node in self.nodes if node.id == name), None)

@@ -30,7 +30,7 @@ def connect(resources: Sequence[Typed], *, complete: bool = True) -> dict[str, E
     by_id: dict[str, Typed] = {}
     for typed in resources:
         by_id.setdefault(typed.resource.id, typed)
-    problems = [*_declared_twice(resources, by_id), *_of_several_owners(resources)]
+    problems = [*_declared_twice(resources, by_id), *dict.fromkeys(_of_several_owners(resources))]
     explicit: dict[str, Edges] = {}
     for typed in by_id.values():
         explicit[typed.resource.id], unknown = _explicit(typed, by_id)

@@ -197,7 +197,8 @@ def _kept(parsed: object, secrets: set[str], kind: FieldType, place: Place, labe
     if not kind.keeps_secrets:
         names = ", ".join(f"secret('{name}')" for name in sorted(secrets))
         raise problem(
-            place, f"{label} holds {names} and would show it; secrets go into `content`, `template`, `env` or `debconf`"
+            place,
+            f"{label} holds {names} and would show it; they go into `content` or `template` of a file, `env` of a container, `debconf` of a package",
         )
     return dataclasses.replace(parsed, secret=True) if isinstance(parsed, Content) else parsed
 

@@ -11,10 +11,10 @@ from functools import partial
 
 from agent.apply import Conduct, Outcome
 from agent.cli.parser import add_json, add_place
-from agent.cli.passing import Asked, Stop, desired_for, make_pass
+from agent.cli.passing import Asked, Stop, desired_for, make_pass, note_lost_state
 from agent.cli.progress import Progress, applying, observing
 from agent.cli.session import site_of, writing
-from agent.cli.text import by_author, outcome_line, paint, printable
+from agent.cli.text import by_author, one_line, outcome_line, paint, printable
 from agent.report import Report, outcome_to_json, report_to_json, summary
 
 HELP = "Converge this host to the newest revision now. Prints a line for each resource that is not in sync."
@@ -40,6 +40,7 @@ def run(options: argparse.Namespace) -> int:
     stop.listen()
     with Progress() as progress, writing(site_of(options)) as session:
         progress.say(f"asking {session.site.remote.shown}")
+        note_lost_state(session)
         desired = desired_for(session, "apply", options.ref)
         progress.say(observing(len(desired.compiled.catalog.nodes)))
         tell = _silent if options.json else partial(_tell, progress)
@@ -69,6 +70,8 @@ def _conclude(report: Report) -> None:
     name = f'{revision.commit[:7]} "{said}"{by_author(revision.author)}' if revision.commit else said
     for notice in report.notices:
         print(f"notice: {printable(notice)}", file=sys.stderr)
+    for item in report.owed:
+        print(f"owed: {one_line(item['id'])}: {one_line(item['text'])}", file=sys.stderr)
     print(f"{report.host}: {name}: {summary(report.counts)} in {report.seconds:.1f} s")
     if report.held_back:
         print(f"nothing was changed: {printable(report.held_back)}; --force changes it this once")

@@ -11,7 +11,7 @@ from typing import Any
 
 from agent.apply import Conduct, InHand, Outcome
 from agent.cli.parser import add_place
-from agent.cli.passing import Asked, Stop, desired_for, make_pass, note_contact, unmoved
+from agent.cli.passing import Asked, Stop, desired_for, make_pass, note_contact, note_lost_state, unmoved
 from agent.cli.session import Session, site_of, writing
 from agent.errors import AgentError, ConfigInvalid, FetchFailed, RevisionError
 from agent.report import Report, outcome_to_json, report_to_json
@@ -53,6 +53,7 @@ def _given_settings() -> Settings:
 
 def _run(session: Session, asked: Asked, stop: Stop, started: float) -> int:
     reason = asked.reason
+    note_lost_state(session)
     if reason == "poll" and session.store.recall("in_force"):
         try:
             if unmoved(session):

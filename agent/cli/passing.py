@@ -19,7 +19,7 @@ from agent.errors import FetchFailed
 from agent.host import LocalHost
 from agent.host.ledger import Ledger
 from agent.reconcile import Means, Result, hold
-from agent.report import Report, drift_to_json, summary
+from agent.report import Report, drift_to_json, remarks, summary
 from agent.report.recorded import is_news, record_of
 from agent.report.standing import after_contact, status_of
 from agent.status import read_status, write_status
@@ -55,27 +55,51 @@ class Asked:
     confirm_removals: bool = False
 
 
+def note_lost_state(session: Session) -> None:
+    """Say it when the state is gone that the status file tells of, and keep that no older history is let in.
+
+    The status file lies in memory beside the daemon, so it outlives a state directory that somebody removed.
+    """
+    site, store = session.site, session.store
+    status = read_status(site.status_path)
+    held = status.get("revision", {}).get("commit", "")
+    if held and status.get("state_dir") == site.state_dir and not store.recall("in_force"):
+        store.remember(in_force=held)
+        lost = f"the state in {site.state_dir} was gone while {held[:7]} was held; it is begun anew, and what is here already is left as it is when it leaves Git"
+        store.notices.append(lost)
+        if _journalled(session):
+            journal.send("state_lost", lost, revision=held)
+
+
 ASK_NOBODY = ("drift", "retry")  # passes that do not ask the remote
 
 
 def desired_for(session: Session, reason: str, ref: str | None) -> Desired:
     """Find what is to be held in a pass of this reason. Raises RevisionError when there is nothing to hold."""
+    if reason != "poll":
+        session.source.contacts.forgive()
     if session.site.working_tree or ref:
         return session.newest(ref)
     if reason in ASK_NOBODY:
-        return desired_by_itself(session.source, session.store, session.compiled)
-    return newest_desired(session.source, session.store, session.compiled)
+        return desired_by_itself(session.source, session.floor, session.store, session.compiled)
+    return newest_desired(session.source, session.floor, session.store, session.compiled)
 
 
 def unmoved(session: Session) -> bool:
     """Ask the remote for one ref: tell whether nothing is to be done about it. Raises FetchFailed.
 
-    It was attempted, is held or still refused, and the clone can still be read.
+    It was attempted, by the same keys, is held or still refused, and the clone can still be read.
     """
     source, store = session.source, session.store
     tip, held = source.remote_tip(), store.recall("in_force")
-    known = tip == store.recall("attempted") and (tip == held or refusal(store) is not None)
-    return known and source.holds(held)
+    if (tip, source.trust.mark()) != (store.recall("attempted"), store.recall("attempted_by")):
+        return False
+    if tip == held:
+        return source.holds(held)
+    silent = read_status(session.site.status_path).get("source", {}).get("state") == "failed"
+    return (
+        refusal(store) is not None and not silent and source.holds(held)
+    )  # what was refused is said again after a silence
 
 
 class Overtaken:
@@ -108,7 +132,7 @@ def make_pass(session: Session, asked: Asked, desired: Desired, conduct: Conduct
     """Hold the host to what is desired, then write the history (when anything happened) and the status file."""
     site, store = session.site, session.store
     ledger = Ledger(site.ledger_path, site.verify_content_every)
-    host = LocalHost(site.root, desired.read, site.engine_socket, ledger, site.state_dir)
+    host = LocalHost(site.root, desired.read, site.engine, ledger, site.state_dir)
     conduct = _conduct(session, asked, desired, conduct)
     overtaken = Overtaken(session, _attempted(session, asked, desired))
     result = hold(desired, host, session.source, store, Means(conduct, replace(site.care, overtaken=overtaken)))
@@ -132,9 +156,16 @@ def make_pass(session: Session, asked: Asked, desired: Desired, conduct: Conduct
         in_force=store.recall("in_force") if conduct.held_back else held.revision.commit,
         good=track.good(store),
         one_way=_one_way(store, held),
+        notices=[
+            *store.notices,
+            *session.floor.notices,
+            *session.source.notices,
+            *host.notices,
+            *remarks(result.outcomes),
+        ],
+        origin=session.origin(held.revision.commit),
         overtaken=overtaken.newer,
         repairs=store.history.repaired(time.time() - REPAIRS_SECONDS),
-        notices=[*store.notices, *session.source.notices, *host.notices],
     )
     _write(session, report)
     if _journalled(session):
@@ -198,6 +229,8 @@ def _tell_both(tell: Callable[[Outcome], None], revision: str, known: Mapping[st
 
 def _journal(report: Report) -> None:
     revision = report.revision.commit
+    for notice in report.notices:
+        journal.send("noticed", notice, revision=revision)
     if report.rejection is not None and report.reason not in ASK_NOBODY:
         result = "unreachable" if isinstance(report.rejection, FetchFailed) else "refused"
         journal.send(result, str(report.rejection), revision=report.attempted)
@@ -211,12 +244,15 @@ def _journal(report: Report) -> None:
 def _write(session: Session, report: Report) -> None:
     if not isinstance(report.rejection, FetchFailed):
         refuse(session.store, report.rejection, report.attempted or report.revision.commit)
+        if report.reason not in ASK_NOBODY:
+            session.store.remember(attempted_by=session.source.trust.mark())
     history = session.store.history
     record = record_of(report)
     if is_news(record, history.last_pass()):
         history.record(record)
     path = session.site.status_path
-    write_status(path, status_of(report, read_status(path), session.site.limits))
+    status = status_of(report, read_status(path), session.site.limits)
+    write_status(path, {**status, "state_dir": session.site.state_dir})
 
 
 def note_contact(session: Session, error: FetchFailed | None) -> None:
@@ -227,4 +263,4 @@ def note_contact(session: Session, error: FetchFailed | None) -> None:
         return
     if error is not None and status["source"]["state"] != "failed" and _journalled(session):
         journal.send("unreachable", str(error))  # once, not with every poll
-    write_status(path, after_contact(status, error, time.time()))
+    write_status(path, after_contact(status, error, session.origin(status["revision"]["commit"]), time.time()))

@@ -51,15 +51,18 @@ def refreshes_of(plan: Plan) -> dict[str, tuple[str, list[str]]]:
     """Predict the refreshes: for each consumer its action, the stronger one if there are two, and the causes."""
     consumers = Consumers([step.node for step in plan.steps])
     due: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for owed in plan.owed:
-        due[owed.consumer][owed.action].append(f"it is owed since {owed.cause} changed")
+    for owed in (*plan.owed, *plan.overlooked):
+        why = f"it is owed since {owed.cause} changed" if owed.since else f"{owed.cause} changed unnoticed"
+        due[owed.consumer][owed.action].append(why)
     for step in plan.steps:
+        own = consumers.of_itself(step)
         if not set(step.drift).isdisjoint(step.node.resource.restarted_by):
             due.pop(step.node.id, None)
-        if step.drift or step.node.id in due:
-            for item in consumers.of(step.node):
-                if item.consumer != HOST:  # of these only what went wrong before is of interest
-                    due[item.consumer][item.action].append(f"{item.cause} changes")
+            own = iter(())
+        for item in (*own, *(consumers.of(step.node) if step.drift or step.node.id in due else ())):
+            if item.consumer != HOST:  # of these only what went wrong before is of interest
+                changes = "its own text" if item.consumer == item.cause else item.cause
+                due[item.consumer][item.action].append(f"{changes} changes")
     for removal in plan.removals:
         for item in consumers.of_removal(removal.entry.id, removal.undo) if removal.undo is not None else ():
             if item.consumer != HOST:
@@ -77,11 +80,16 @@ def plan_lines(plan: Plan, desired: Desired, host: HostView, in_force: str) -> I
             yield from _step_lines(step, host, desired.redact)
         if step.node.id in refreshes:
             action, causes = refreshes.pop(step.node.id)
-            yield _line("refresh", step.node.id, f"{action}, because {', '.join(causes)}", "")
+            reason = step.node.resource.withholds(action)
+            left = f", is left to you: {reason}" if reason else ""
+            yield _line("refresh", step.node.id, f"{action}, because {', '.join(causes)}{left}", "")
     for name, (action, causes) in refreshes.items():
         why = ", ".join(causes)
         text = f"{action}, because {why}" if name == HOST else f"left Git; that a {action} of it was owed is forgotten"
         yield _line("refresh", name, text, "")
+    for owed in plan.withheld:
+        text = f"{owed.action}, because {owed.cause} changed, is left to you: {owed.withheld}"
+        yield _line("refresh", owed.consumer, text, "")
     for removal in plan.removals:
         kind = "remove" if removal.undo is not None else "refresh"
         yield _line(kind, removal.entry.id, removal.reason + _one_way(removal.undo), "")
@@ -102,7 +110,12 @@ def heading(desired: Desired, host: HostView, in_force: str) -> str:
 def counted(plan: Plan) -> str:
     """`1 to create, 2 to change, 139 in sync`."""
     actions = [action_of(step) for step in plan.steps if not step.in_sync]
-    refreshes = [action for action, _ in refreshes_of(plan).values()]
+    withholds = {step.node.id: step.node.resource.withholds for step in plan.steps}
+    refreshes = [
+        action
+        for name, (action, _) in refreshes_of(plan).items()
+        if name not in withholds or not withholds[name](action)
+    ]
     removals = sum(removal.undo is not None for removal in plan.removals)
     counts = {
         "to create": actions.count("create"),
@@ -134,7 +147,9 @@ def _step_lines(step: Step, host: HostView, redact: Callable[[str], str]) -> Ite
         yield _line(action, step.node.id, str(step.error), place)
         return
     difference = difference_of(step, host)
-    shown = {name: change for name, change in drift_to_json(step.drift).items() if name != "content"}
+    shown = {
+        name: change for name, change in drift_to_json(step.drift).items() if name not in step.node.resource.diffed
+    }
     if action == "create":
         text = ", ".join(f"{name} {short(change[1])}" for name, change in shown.items() if name != "ensure")
     else:
@@ -160,6 +175,7 @@ def plan_to_json(plan: Plan, desired: Desired, host: HostView) -> dict[str, Any]
         "refreshes": [
             {"id": name, "action": action, "because": causes} for name, (action, causes) in refreshes.items()
         ],
+        "withheld": [{"id": owed.consumer, "action": owed.action, "reason": owed.withheld} for owed in plan.withheld],
         "removals": [
             {
                 "id": removal.entry.id,

@@ -40,20 +40,25 @@ def _judge_fresh(status: Mapping[str, Any], now: float) -> tuple[str, str]:
         conditions.setdefault("Suspended", f"suspended by {order['by']}: {order['reason']}")
     if status["verdict"] == CRITICAL:
         return CRITICAL, _failing(status, conditions)
-    refused = next((reason for reason in REFUSED if reason in conditions), "")
-    if refused or source["state"] == "rejected":
-        why = conditions.get(refused, source["error"])
-        return WARNING, f"{holds}, a newer revision is refused: {first_line(why)}"
-    for reason in ("Suspended", "Pinned"):
-        if reason in conditions:
-            return WARNING, f"{holds}, {first_line(conditions[reason])}"
+    if why := _why_held(source, conditions):
+        return WARNING, f"{holds}, {why}"
     if source["state"] == "failed" and silent > NO_CONTACT_SECONDS:
         since = f"for {age(silent)}" if source["fetched_at"] else "ever"
         return WARNING, f"{holds}, no contact with the remote {since}: {first_line(source['error'])}"
     if status["verdict"] == WARNING and (status["problems"] or "HealthDegraded" in conditions):
         return WARNING, _failing(status, conditions)
+    if "RefreshOwed" in conditions:
+        return WARNING, f"{holds}, a refresh is left to you: {first_line(conditions['RefreshOwed'])}"
     total = sum(status["sync"]["counts"].get(result, 0) for result in ("in_sync", "converged"))
     return OK, f"{status['host']} in sync with {held(status)}, {several(total, 'resource')}, checked {age(old)} ago"
+
+
+def _why_held(source: Mapping[str, Any], conditions: Mapping[str, str]) -> str:
+    """Why nothing newer is held; empty when nothing newer is there."""
+    refused = next((reason for reason in REFUSED if reason in conditions), "")
+    if refused or source["state"] == "rejected":
+        return f"a newer revision is refused: {first_line(conditions.get(refused, source['error']))}"
+    return next((first_line(conditions[reason]) for reason in ("Suspended", "Pinned") if reason in conditions), "")
 
 
 def held(status: Mapping[str, Any]) -> str:

@@ -114,9 +114,11 @@ class Passes:
             self._without_report(child, status)
         else:
             self._note(report)
+        if not report or child.reason in ("drift", "retry"):
+            return  # these do not ask the remote, so they say nothing of it
         if report.get("retry") == "BACK_OFF":
             self._back_off.failed()
-        elif report and child.reason not in ("drift", "retry"):  # a drift pass does not ask the remote
+        else:
             self._back_off.succeeded()
 
     def _note(self, report: Mapping[str, Any]) -> None:

@@ -40,6 +40,7 @@ READ_ONLY: tuple[tuple[str, ...], ...] = (
     ("systemctl", "list-jobs"),
     ("systemctl", "list-dependencies"),
     ("systemd-analyze", "calendar"),
+    ("systemd-analyze", "condition"),
     ("systemd-analyze", "timespan"),
     ("systemd-analyze", "verify"),
     ("systemd-escape",),

@@ -20,6 +20,15 @@ from modules.checks import Health
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where revisions come from: the accepted commit, who signed the one in force, and what each remote last said."""
+
+    accepted: str = ""
+    signed_by: str = ""
+    remotes: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True)
 class Report:
     """One pass: why it ran, on which revision, and what each resource came to."""
 
@@ -42,6 +51,7 @@ class Report:
     one_way: Sequence[str] = ()  # what a revision that was rolled back did and cannot be undone
     overtaken: bool = False  # the remote has a newer revision by now
     notices: Sequence[str] = ()
+    origin: Origin = Origin()
     repairs: Mapping[str, Any] = field(default_factory=lambda: {"count": 0, "last_id": "", "last_at": 0})  # of drift
 
     @property
@@ -58,7 +68,12 @@ class Report:
         if degraded or any(outcome.result == FAILED for outcome in self.outcomes):
             return CRITICAL
         waiting = any(outcome.result in (BLOCKED, PENDING) for outcome in self.outcomes)
-        return WARNING if ill or waiting or self.rejection is not None or self.held_back else OK
+        return WARNING if ill or waiting or self.owed or self.rejection is not None or self.held_back else OK
+
+    @property
+    def owed(self) -> list[dict[str, str]]:
+        """The refreshes that are left to a person."""
+        return [{"id": outcome.id, "text": outcome.owed} for outcome in self.outcomes if outcome.owed]
 
     @property
     def exit_status(self) -> int:
@@ -79,6 +94,11 @@ class Report:
         """Why the pass changed anything: drift only when nothing else did; empty when nothing was changed."""
         causes = {outcome.cause for outcome in self.outcomes if outcome.result in CHANGED}
         return next((cause for cause in CAUSES if cause in causes and cause != DRIFT), DRIFT if causes else "")
+
+
+def remarks(outcomes: Sequence[Outcome]) -> list[str]:
+    """What an admin should know of resources that are in sync."""
+    return [f"{outcome.id}: {outcome.remark}" for outcome in outcomes if outcome.remark]
 
 
 def summary(counts: Mapping[str, int]) -> str:
@@ -137,6 +157,7 @@ def report_to_json(report: Report) -> dict[str, Any]:
         "held_back": report.held_back,
         "health": [verdict_to_json(verdict) for verdict in report.health if not verdict.well],
         "notices": list(report.notices),
+        "owed": report.owed,
         "started": round(report.started, 3),
         "seconds": round(report.seconds, 3),
         "outcomes": [outcome_to_json(outcome) for outcome in report.outcomes if outcome.result != IN_SYNC],

@@ -26,6 +26,7 @@ REASONS: Mapping[str, str] = {  # documented in docs/operations.md
     "DriftReported": "the host drifted where drift is only reported",
     "Contested": "something else keeps changing what Git holds",
     "PruneBlocked": "removals wait for approval",
+    "RefreshOwed": "a restart or reload is left to a person",
     "HealthDegraded": "a check says that something does not do its work",
     "Soaking": "a new revision has to stay healthy before it counts as good",
 }
@@ -53,6 +54,8 @@ def conditions_of(report: Report) -> Iterator[Condition]:
     if report.held_back:
         yield Condition("Suspended", report.held_back)
     yield from _of_outcomes(report)
+    if report.owed:
+        yield Condition("RefreshOwed", _listed([item["id"] for item in report.owed]))
     ill = [verdict for verdict in report.health if not verdict.well]
     if ill:
         yield Condition(

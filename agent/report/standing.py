@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from agent.apply import BLOCKED, FAILED, PENDING
 from agent.causes import DRIFT
 from agent.errors import FetchFailed, RevisionError, RevisionRejected
 from agent.health import worst
-from agent.report import Report, outcome_to_json, summary, verdict_to_json
+from agent.report import Origin, Report, outcome_to_json, summary, verdict_to_json
 from agent.report.conditions import OF_REVISIONS, Condition, conditions_of, waiting_for, with_ages
 from agent.source import Revision, WorkingTree
 from agent.status import FORMAT
@@ -56,6 +57,7 @@ def status_of(report: Report, previous: Mapping[str, Any], limits: Mapping[str, 
         ],
         "last_change": operation if report.changed else previous.get("last_change"),
         "notices": list(report.notices),
+        "owed": report.owed[:MAX_PROBLEMS],
         "limits": dict(limits),
     }
 
@@ -100,18 +102,19 @@ def _revision(revision: Revision | WorkingTree, branch: str) -> dict[str, Any]:
 def _source(report: Report, previous: Mapping[str, Any], now: float) -> dict[str, Any]:
     before = previous.get("source", {})
     if report.reason in ("drift", "retry"):  # these do not ask the remote, so they know nothing new of it
-        return dict(before) or {"state": "unknown", "fetched_at": 0, "error": "", "attempted": ""}
-    return source_state(before, report.rejection, report.attempted, now)
+        known = dict(before) or {"state": "unknown", "fetched_at": 0, "error": "", "reason": "", "attempted": ""}
+        return {**known, **asdict(report.origin)}
+    return source_state(before, report.rejection, report.attempted, report.origin, now)
 
 
-def after_contact(status: Mapping[str, Any], error: FetchFailed | None, now: float) -> dict[str, Any]:
+def after_contact(status: Mapping[str, Any], error: FetchFailed | None, origin: Origin, now: float) -> dict[str, Any]:
     """The status after the remote was asked for no more than its tip: it has nothing new, or it did not answer."""
     before = status["source"]
     others = [found for found in status["conditions"] if found["reason"] != "FetchFailed"]
     if error is not None:
         conditions = [*others, *with_ages([Condition("FetchFailed", str(error))], status["conditions"], now)]
-        return {**status, "source": source_state(before, error, "", now), "conditions": conditions}
-    source = {**before, "fetched_at": round(now, 3)}
+        return {**status, "source": source_state(before, error, "", origin, now), "conditions": conditions}
+    source = {**before, **asdict(origin), "fetched_at": round(now, 3)}
     if before["state"] == "failed":
         refused = next((found for found in others if found["reason"] in OF_REVISIONS), None)
         state = "pinned" if refused and refused["reason"] == "Pinned" else "rejected" if refused else "current"
@@ -120,11 +123,17 @@ def after_contact(status: Mapping[str, Any], error: FetchFailed | None, now: flo
 
 
 def source_state(
-    before: Mapping[str, Any], rejection: RevisionError | None, attempted: str, now: float
+    before: Mapping[str, Any], rejection: RevisionError | None, attempted: str, origin: Origin, now: float
 ) -> dict[str, Any]:
     """What is known of the remote after asking it: current, failed (no answer), rejected (no good), or pinned."""
-    if isinstance(rejection, FetchFailed):
-        return {"state": "failed", "fetched_at": before.get("fetched_at", 0), "error": str(rejection), "attempted": ""}
-    pinned = isinstance(rejection, RevisionRejected) and rejection.reason == "Pinned"
-    state = "pinned" if pinned else "rejected" if rejection else "current"
-    return {"state": state, "fetched_at": round(now, 3), "error": str(rejection or ""), "attempted": attempted}
+    failed = isinstance(rejection, FetchFailed)
+    reason = rejection.reason if isinstance(rejection, RevisionRejected) else ""
+    state = "rejected" if rejection else "current"
+    return {
+        "state": "failed" if failed else "pinned" if reason == "Pinned" else state,
+        "fetched_at": before.get("fetched_at", 0) if failed else round(now, 3),
+        "error": str(rejection or ""),
+        "reason": reason,
+        "attempted": "" if failed else attempted,
+        **asdict(origin),
+    }

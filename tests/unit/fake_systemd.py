@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from modules.api import Completed
-from tests.unit.fake_host import FakeHost
+from tests.unit.fake_host import Entry, FakeHost
 
 ETC, RUN, LIB = "/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system"
 DIRECTORIES = (ETC, RUN, "/usr/local/lib/systemd/system", LIB)
@@ -39,7 +39,15 @@ class FakeSystemd:
         self.journal: dict[str, list[str]] = {}
         self.starts: Counter[str] = Counter()
         self.reloads: Counter[str] = Counter()
-        host.programs |= {"systemctl": self._systemctl, "journalctl": self._journalctl}
+        self.entered: dict[str, int] = {}  # when a unit was last started, in seconds since the epoch
+        self.reenabled: Counter[str] = Counter()
+        self.after_start = ""  # ActiveState that a start ends in, whatever the unit says
+        self.jobs = ""  # what list-jobs says of the jobs that others wait for
+        host.programs |= {
+            "systemctl": self._systemctl,
+            "systemd-analyze": self._analyze,
+            "journalctl": self._journalctl,
+        }
         for directory in DIRECTORIES:
             host.files.put(directory, kind="directory")
         host.files.put(f"{LIB}/multi-user.target", "[Unit]\n")
@@ -122,16 +130,24 @@ class FakeSystemd:
         if verb == "daemon-reload":
             self.daemon_reload()
             return _DONE
-        if verb in ("enable", "disable", "mask", "unmask"):
-            return self._change_files(verb, RUN if "--runtime" in options else ETC, names)
+        if verb in ("enable", "reenable", "disable", "mask", "unmask"):
+            done = self._change_files(verb, RUN if "--runtime" in options else ETC, names)
+            if "--no-reload" not in options:
+                self.daemon_reload()
+            return done
         verbs: dict[str, Callable[[list[str]], Completed]] = {
             "show": self._show,
             "list-units": self._list_units,
             "list-unit-files": self._list_unit_files,
             "is-enabled": self._is_enabled,
+            "restart": lambda names: self._jobs(names, self._restart),
             "start": lambda names: self._jobs(names, self._start),
             "stop": lambda names: self._jobs(names, self._stop),
-            "reset-failed": lambda names: self._jobs(names, self._stop),
+            "reset-failed": lambda names: self._jobs(names, self._reset_failed),
+            "reload": lambda names: self._jobs(names, self._reload),
+            "list-jobs": lambda names: Completed(
+                0, "".join(f"1 {name} start waiting\n" for name in names) + self.jobs, ""
+            ),
             "try-restart": lambda names: self._jobs(names, self._try_restart),
             "try-reload-or-restart": lambda names: self._jobs(names, self._try_reload),
         }
@@ -163,6 +179,10 @@ class FakeSystemd:
             "Result": "success",
             "ExecMainStatus": "0",
             "ExecMainStartTimestamp": "",
+            "NRestarts": "0",
+            "Job": "",
+            "ActiveEnterTimestamp": f"@{self.entered.get(name, 0)}",
+            "StateChangeTimestamp": f"@{self.entered.get(name, 0)}",
             **(self.facts.get(name, {}) if wanted or self.active.get(name) else {}),  # else forgotten at once
         }
         return "".join(f"{key}={value}\n" for key, value in properties.items())
@@ -174,7 +194,8 @@ class FakeSystemd:
 
     def _list_unit_files(self, names: list[str]) -> Completed:
         rows = (f"{name} {state} -\n" for name in names if "@" not in name and (state := self.file_state(name)))
-        return Completed(0, "".join(rows), "")
+        said = "".join(rows)
+        return Completed(0 if said else 1, said, "")
 
     def _is_enabled(self, names: list[str]) -> Completed:
         state = self.file_state(names[0])
@@ -191,13 +212,14 @@ class FakeSystemd:
                 self.host.files.put(link, "../" + name, kind="symlink")
             elif verb == "disable":
                 self.host.files.unlink(link)
+            elif verb == "reenable":
+                self.reenabled[name] += 1
             elif verb == "mask" and mask in self.host.files.entries:
                 return Completed(1, "", f"Failed to mask unit: File {mask} already exists.")
             elif verb == "mask":
                 self.host.files.put(mask, "/dev/null", kind="symlink")
-            elif verb == "unmask" and self.host.files.entries.get(mask) and not mask.startswith(LIB):
+            elif verb == "unmask" and self.host.files.entries.get(mask, Entry()).type == "symlink":
                 self.host.files.unlink(mask)
-        self.daemon_reload()
         return _DONE
 
     def _jobs(self, names: list[str], job: Callable[[Loaded], str]) -> Completed:
@@ -207,13 +229,16 @@ class FakeSystemd:
     def _start(self, unit: Loaded) -> str:
         if unit.state != "loaded":
             return f"Failed to start {unit.name}: Unit {unit.name} is {unit.state}."
-        condition = unit.settings.get("ConditionPathExists", "/")
-        if condition not in self.host.files.entries:
+        if self._is_unmet(unit):
             self._say(unit, f"{unit.name} was skipped because of an unmet condition check")
             return ""
         if self.active.get(unit.name) == "active":
             return ""
         self.starts[unit.name] += 1
+        if self.after_start:
+            self.active[unit.name] = self.after_start
+            return f"Job for {unit.name} failed." if self.after_start == "failed" else ""
+        self.entered[unit.name] = self.host.files.now_ns // 10**9
         command = unit.settings.get("ExecStart", "")
         self.facts[unit.name] = {"ExecMainStartTimestamp": "Mon 2026-01-05 10:00:00 UTC"}
         if command == "/bin/false":
@@ -227,9 +252,25 @@ class FakeSystemd:
             self.active[unit.name] = "active"
         return ""
 
+    def _is_unmet(self, unit: Loaded) -> bool:
+        return unit.settings.get("ConditionPathExists", "/") not in self.host.files.entries
+
+    def _analyze(self, words: Sequence[str]) -> Completed:
+        if words[0] != "condition":
+            return _DONE  # any schedule is understood
+        unmet = self._is_unmet(self.load(words[1].removeprefix("--unit=")))
+        return Completed(int(unmet), "", "Conditions failed." if unmet else "Conditions succeeded.")
+
     def _stop(self, unit: Loaded) -> str:
         self.active.pop(unit.name, None)
         return ""
+
+    def _reset_failed(self, unit: Loaded) -> str:
+        return self._stop(unit) if self.active.get(unit.name) == "failed" else ""
+
+    def _restart(self, unit: Loaded) -> str:
+        self.active.pop(unit.name, None)
+        return self._start(unit)
 
     def _try_restart(self, unit: Loaded) -> str:
         if unit.state == "not-found":
@@ -239,8 +280,11 @@ class FakeSystemd:
         return self._start(unit)
 
     def _try_reload(self, unit: Loaded) -> str:
+        return self._reload(unit) if "ExecReload" in unit.settings else self._try_restart(unit)
+
+    def _reload(self, unit: Loaded) -> str:
         if "ExecReload" not in unit.settings:
-            return self._try_restart(unit)
+            return f"Failed to reload {unit.name}: Job type reload is not applicable for unit {unit.name}."
         if unit.settings["ExecReload"] == "/bin/false":
             self._say(unit, "unknown cipher")
             return f"Job for {unit.name} failed because the control process exited with error code."
@@ -253,4 +297,4 @@ class FakeSystemd:
     def _journalctl(self, words: Sequence[str]) -> Completed:
         if words[0] == "--sync":
             return _DONE
-        return Completed(0, "".join(f"{line}\n" for line in self.journal.get(words[1], [])[-5:]), "")
+        return Completed(0, "".join(f"{line}\n" for line in self.journal.get(words[1], [])[-10:]), "")

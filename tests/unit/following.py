@@ -16,6 +16,7 @@ from agent.health import Timing, Verdict
 from agent.reconcile import Care, Means, Result, WatchedHost, hold
 from agent.secrets import unopened
 from agent.source import Revision, Source, Tree
+from agent.source.floor import Floor
 from agent.store import Store
 from tests.unit.memory import MemoryTree
 from tests.unit.world import NAME, World
@@ -74,12 +75,16 @@ class Following:
     def poll(self, **conduct: Any) -> Result:
         """A pass that asks the remote."""
         with self.store() as store:
-            return self._hold(newest_desired(self._source, store, compiler), store, Conduct(**conduct))
+            return self._hold(
+                newest_desired(self._source, self._floor(store), store, compiler), store, Conduct(**conduct)
+            )
 
     def look(self, **conduct: Any) -> Result:
         """A pass that does not."""
         with self.store() as store:
-            return self._hold(desired_by_itself(self._source, store, compiler), store, Conduct(**conduct))
+            return self._hold(
+                desired_by_itself(self._source, self._floor(store), store, compiler), store, Conduct(**conduct)
+            )
 
     def _hold(self, desired: Desired, store: Store, conduct: Conduct) -> Result:
         host = cast("WatchedHost", self.host)
@@ -87,6 +92,9 @@ class Following:
         held = result.desired
         refuse(store, held.rejection, held.attempted or held.revision.commit)
         return result
+
+    def _floor(self, store: Store) -> Floor:
+        return Floor(store, str(self.directory / "floor.json"), {}, writable=True)
 
     @property
     def _source(self) -> Source:

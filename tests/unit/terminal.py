@@ -7,7 +7,7 @@ import pty
 import select
 import termios
 
-_QUIET_SECONDS = 0.05
+QUIET_SECONDS = 0.2
 
 
 class Terminal:
@@ -19,8 +19,9 @@ class Terminal:
         self.stream = os.fdopen(theirs, "w")
 
     def written(self) -> str:
+        """All that came; the kernel hands it over a little after it was written."""
         parts = []
-        while select.select([self._ours], [], [], _QUIET_SECONDS)[0]:  # what is written arrives a moment later
+        while select.select([self._ours], [], [], QUIET_SECONDS)[0]:
             parts.append(os.read(self._ours, 1 << 16))
         return b"".join(parts).decode()
 

@@ -121,6 +121,13 @@ def test_the_details_name_each_problem_its_place_and_what_to_do(runtime: Runtime
     assert "a new commit starts at once" in lines[-1]
 
 
+def test_what_is_left_to_a_person_is_a_warning_that_says_what_to_do(runtime: Runtime) -> None:
+    owed = [{"id": "unit:dbus.service", "text": "restart, because file:/a changed;\nsystemctl restart dbus.service"}]
+    ended, lines = runtime.show(status(verdict="WARNING", owed=owed))
+    assert (ended, lines[0]) == (1, "WARNING web-01 holds main@4f2c1a9, a refresh is left to you: unit:dbus.service")
+    assert "owed       unit:dbus.service: restart, because file:/a changed;\\nsystemctl restart dbus.service" in lines
+
+
 def test_a_first_line_is_one_line_and_short(runtime: Runtime) -> None:
     long = "x" * 1000 + "\x1b[31m\nmore"
     for found in (status(source=source("rejected", 5, long)), status(source=source("failed", 5000, long))):

@@ -143,18 +143,15 @@ def catalog(*checks: Check) -> Catalog:
 
 
 def test_what_a_resource_brings_is_taken_from_it_when_it_is_in_sync(watched: WatchedHost, host: FakeHost) -> None:
-    found = health.at_rest(catalog(HTTP), {"unit:a.service"}, watched)
+    found = health.at_rest(catalog(HTTP), {"unit:a.service": WELL}, watched)
     assert [(verdict.id, verdict.health) for verdict in found] == [("unit:a.service", WELL), (HTTP.id, WELL)]
     assert not host.count("systemctl"), "nobody is asked twice"
 
 
-def test_and_asked_when_it_is_not(watched: WatchedHost, systemd: FakeSystemd) -> None:
-    systemd.unit("a.service", active=True)
-    (found,) = health.at_rest(catalog(), set(), watched)
-    assert found.health is WELL, "its description differs, yet it does its work"
-    systemd.active.clear()
-    (found,) = health.at_rest(catalog(), set(), watched)
-    assert found.health is ILL
+def test_and_as_ill_as_the_resource_when_it_is_not(watched: WatchedHost, host: FakeHost) -> None:
+    (found,) = health.at_rest(catalog(), {"unit:a.service": ILL}, watched)
+    assert (found.health, found.message) == (ILL, "unit:a.service is not in sync")
+    assert not host.count("systemctl")
 
 
 def test_a_check_that_is_declared_too_is_asked_once() -> None:

@@ -14,7 +14,7 @@ import pytest
 from agent.apply import BLOCKED, CONVERGED, FAILED, IN_SYNC, PENDING, RELEASED, REMOVED, Outcome
 from agent.errors import FetchFailed, ManifestInvalid, Place, Problem, RevisionRejected, StateUnusable
 from agent.lock import held
-from agent.report import Report, report_to_json, summary
+from agent.report import Report, remarks, report_to_json, summary
 from agent.report.standing import MAX_PROBLEMS, status_of
 from agent.source import Revision
 from agent.status import EXIT_STATUS, read_status, write_status
@@ -56,6 +56,15 @@ def test_verdict_and_exit_status(results: list[str], rejection: Any, verdict: st
     found = report(*results, rejection=rejection)
     assert (found.verdict, found.exit_status) == (verdict, exit_status)
     assert found.changed == bool({CONVERGED, REMOVED, RELEASED}.intersection(results))
+
+
+def test_what_is_left_to_a_person_is_a_warning_and_no_failure() -> None:
+    left = Outcome("unit:dbus.service", IN_SYNC, owed="restart, because file:/a changed; the agent does not")
+    found = replace(report(IN_SYNC), outcomes=[left], notices=remarks([replace(left, remark="it is static")]))
+    assert (found.verdict, found.exit_status, found.changed) == ("WARNING", 0, False)
+    status = status_of(found, {}, {})
+    assert status["owed"] == report_to_json(found)["owed"] == [{"id": left.id, "text": left.owed}]
+    assert status["notices"] == ["unit:dbus.service: it is static"]
 
 
 def test_exit_statuses_are_those_of_monitoring_plugins() -> None:

@@ -106,7 +106,7 @@ def test_from_compiling_on_it_is_a_secret_like_any_other(held: Holding, fields: 
     remembered = decode(json.loads(json.dumps(encode(node.resource, with_data=False))))
     for resource in (node.resource, cached.resource, remembered):
         assert isinstance(resource, File)
-        assert resource.secrets()
+        assert resource.secret_fields()
         assert not leaks(resource.desired({"ensure": "present"}))
     assert held.converged(resources) == ["file:/secret"], "its bytes are had again for that"
     assert (held.root / "secret").read_text() == NEW
@@ -142,5 +142,5 @@ def test_a_sensitive_edit_is_shown_nowhere(held: Holding, edit: dict[str, object
 def test_a_secret_cannot_go_into_an_edit_for_there_it_would_be_stored(held: Holding, edit: dict[str, object]) -> None:
     held.files["secrets/db.age"] = "sealed"
     field = "value" if "value" in edit else "text"
-    with pytest.raises(ManifestInvalid, match="secrets go into `content`, `template`, `env` or `debconf`"):
+    with pytest.raises(ManifestInvalid, match="they go into `content` or `template` of a file"):
         held.desired([{**edit, field: "{{ secret('db') }}"}])

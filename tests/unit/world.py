@@ -26,7 +26,7 @@ from tests.unit.memory import MemoryTree
 
 NAME = "web-01"
 WRITING = (  # a power cut before what only reads is the same as one before the next of these
-    "begin", "finish", "delivered", "remember",
+    "begin", "finish", "delivered", "withhold", "remember",
     "stage", "discard", "publish", "set_owner", "set_mode", "make_directory", "make_symlink", "unlink", "remove_directory",
     "sweep", "run", "run_detached",
 )  # fmt: skip
@@ -90,6 +90,7 @@ class World:
         self.systemd = FakeSystemd(self.host)
         self.engine = FakeEngine("app:1", "app:2")
         self.told: list[Outcome] = []
+        self.outcomes: list[Outcome] = []  # of the last pass
 
     def run(self, resources: str, conduct: Conduct | None = None, fuse: Fuse | None = None) -> dict[str, str]:
         """One pass; the result of each outcome by id, in order. `told` has the outcomes themselves."""
@@ -99,8 +100,10 @@ class World:
         conduct = replace(given, tell=self._tell(given))
         with self.store() as store:
             used: Any = store if fuse is None else Fused(store, fuse)
-            outcomes = reconcile(desired(resources), cast("WatchedHost", host), used, conduct, Care()).outcomes
-        return {outcome.id: outcome.result for outcome in outcomes}
+            self.outcomes = list(
+                reconcile(desired(resources), cast("WatchedHost", host), used, conduct, Care()).outcomes
+            )
+        return {outcome.id: outcome.result for outcome in self.outcomes}
 
     def _tell(self, given: Conduct) -> Callable[[Outcome], None]:
         def tell(outcome: Outcome) -> None:

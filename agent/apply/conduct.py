@@ -1,0 +1,42 @@
+"""How a plan is applied, in whose name, and what those who watch are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from agent.apply.approval import Approval
+from agent.apply.drift import Repairs
+from agent.apply.outcome import Outcome
+
+
+@dataclass(frozen=True)
+class Author:
+    """The revision that is applied, for the audit trail."""
+
+    revision: str
+    author: str
+    summary: str
+
+
+@dataclass(frozen=True)
+class InHand:
+    """Steps that are being applied together, for whoever watches: the first of them and how many more, and where it stands."""
+
+    id: str
+    more: int
+    step: int  # of the plan, counted from 1
+    steps: int
+
+
+@dataclass(frozen=True)
+class Conduct:
+    """How a plan is applied: who is told of each outcome, when to stop, what may be removed, and who watches."""
+
+    tell: Callable[[Outcome], None] = lambda _outcome: None
+    stopped: Callable[[], bool] = lambda: False
+    removals: Approval = field(default_factory=Approval)
+    drift: Repairs = field(default_factory=Repairs)
+    held_back: str = ""  # why nothing is to be changed; then what would be is only told
+    begin: Callable[[InHand], None] = lambda _in_hand: None
+    redact: Callable[[str], str] = lambda text: text  # takes secrets out of what tools said
