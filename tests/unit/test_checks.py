@@ -112,7 +112,7 @@ def test_container(host: FakeHost) -> None:
     assert ask(check, host)[0] is UNKNOWN, "there is no engine"
     entries: dict[str, Any] = {}
     host.containers = FakeEngine("app:1")
-    host.containers.containers = lambda names: entries  # type: ignore[method-assign]
+    host.containers.containers = lambda _names: entries  # type: ignore[method-assign, assignment]
     assert ask(check, host) == (ILL, "container web does not exist")
     for state, status, expected in [
         ("exited", "Exited (1)", ILL),

@@ -11,7 +11,7 @@ import pytest
 from agent.apply import BLOCKED, FAILED, IN_SYNC, PENDING, Outcome
 from agent.errors import FetchFailed, ManifestInvalid, Place, Problem, RevisionError, RevisionRejected
 from agent.health import Verdict
-from agent.report import Report
+from agent.report import Origin, Report
 from agent.report.conditions import REASONS, conditions_of, waiting_for
 from agent.report.standing import after_contact, status_of
 from agent.source import Revision
@@ -155,21 +155,21 @@ def test_what_is_waited_for_is_named() -> None:
 
 def test_silence_and_an_answer_are_told_between_passes() -> None:
     before = status(report())
-    silent = after_contact(before, GONE, before["checked_at"] + 60)
+    silent = after_contact(before, GONE, Origin(), before["checked_at"] + 60)
     assert (silent["source"]["state"], silent["source"]["fetched_at"]) == ("failed", before["checked_at"])
     assert [found["reason"] for found in silent["conditions"]] == ["FetchFailed"]
     since = silent["conditions"][0]["since"]
-    silent = after_contact(silent, GONE, since + 60)
+    silent = after_contact(silent, GONE, Origin(), since + 60)
     assert silent["conditions"][0]["since"] == since
-    again = after_contact(silent, None, since + 120)
+    again = after_contact(silent, None, Origin(), since + 120)
     assert (again["source"]["state"], again["source"]["error"], again["conditions"]) == ("current", "", [])
 
 
 @pytest.mark.parametrize(("reason", "state"), [("RolledBack", "rejected"), ("Pinned", "pinned")])
 def test_an_answer_does_not_make_a_refused_revision_good(reason: str, state: str) -> None:
     refused = status(report(rejection=rejected(reason)))
-    silent = after_contact(refused, GONE, 1.0)
+    silent = after_contact(refused, GONE, Origin(), 1.0)
     assert {found["reason"] for found in silent["conditions"]} == {reason, "FetchFailed"}
-    again = after_contact(silent, None, 2.0)
+    again = after_contact(silent, None, Origin(), 2.0)
     assert (again["source"]["state"], again["source"]["error"]) == (state, "why")
     assert [found["reason"] for found in again["conditions"]] == [reason]

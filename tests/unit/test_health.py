@@ -15,7 +15,6 @@ from agent.reconcile import WatchedHost
 from modules.checks import Check, Health, Http, Tcp
 from modules.unit import Unit
 from tests.unit.fake_host import FakeHost
-from tests.unit.fake_systemd import FakeSystemd
 
 URL, ADDRESS = "http://localhost/", "localhost:80"
 HTTP, TCP = Http(url=URL), Tcp(address=ADDRESS)
