@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import FrameType
-from typing import Any
 
 from agent import journal, orders, track
 from agent.apply import BLOCKED, FAILED, PENDING, Conduct, Outcome
@@ -151,14 +150,16 @@ def make_pass(session: Session, asked: Asked, desired: Desired, conduct: Conduct
         seconds=time.time() - started,
         health=result.health,
         held_back=conduct.held_back,
+        orders=orders.to_json(store),
+        soak_until=_soak_until(store, result, time.time()),
+        retry_at=_retry_at(session, result, conduct.held_back),
+        in_force=store.recall("in_force") if conduct.held_back else held.revision.commit,
+        good=track.good(store),
+        one_way=_one_way(store, held),
+        notices=[*_notices(session), *host.notices, *remarks(result.outcomes)],
+        origin=session.origin(held.revision.commit),
         overtaken=overtaken.newer,
-        notices=[
-            *store.notices,
-            *session.floor.notices,
-            *session.source.notices,
-            *host.notices,
-            *remarks(result.outcomes),
-        ],
+        repairs=store.history.repaired(time.time() - REPAIRS_SECONDS),
     )
     report = replace(report, **_standing(session, result, conduct.held_back))
     _write(session, report)
@@ -167,19 +168,10 @@ def make_pass(session: Session, asked: Asked, desired: Desired, conduct: Conduct
     return report
 
 
-def _standing(session: Session, result: Result, held_back: str) -> dict[str, Any]:
-    """The fields of a report that tell what was remembered, and what the host is waiting for."""
-    store, held = session.store, result.desired
-    return {
-        "orders": orders.to_json(store),
-        "soak_until": _soak_until(store, result, time.time()),
-        "retry_at": _retry_at(session, result, held_back),
-        "in_force": store.recall("in_force") if held_back else held.revision.commit,
-        "good": track.good(store),
-        "one_way": _one_way(store, held),
-        "origin": session.origin(held.revision.commit),
-        "repairs": store.history.repaired(time.time() - REPAIRS_SECONDS),
-    }
+def _notices(session: Session) -> Iterator[str]:
+    """What a person should know of the agent's own things."""
+    for part in (session.store, session.floor, session.source):
+        yield from part.notices
 
 
 def _conduct(session: Session, asked: Asked, desired: Desired, conduct: Conduct) -> Conduct:

@@ -22,6 +22,7 @@ from agent.errors import RevisionError, RevisionRejected
 from agent.reconcile import Care, Means, Result, WatchedHost, hold
 from agent.report import Report
 from agent.source import Revision, Source, Tree
+from agent.source.floor import Floor
 from agent.status import OK
 from modules.api import Completed
 from tests.unit.world import Fuse, Fused, PowerCut, World, desired, file, unit
@@ -161,8 +162,9 @@ class Invariants(RuleBasedStateMachine):
         with self.world.store() as store:
             host: Any = Fused(self.world.host, fuse) if fuse else self.world.host
             used: Any = Fused(store, fuse) if fuse else store
+            floor = Floor(used, str(self.world.directory / "floor.json"), {}, writable=True)
             try:
-                wanted: Desired = newest_desired(source, used, self.branch.compile)
+                wanted: Desired = newest_desired(source, floor, used, self.branch.compile)
             except RevisionError:
                 return None  # there is none to hold
             self.held, before = wanted.revision.commit, self.read()
