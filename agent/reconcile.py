@@ -150,7 +150,7 @@ def hold(desired: Desired, host: WatchedHost, source: Source, store: Store, mean
     back = track.good(store)
     if reason and care.rollback != NEVER and back and orders.given(store, orders.PIN) is None:
         good = desired_at(source, back, desired.compiler)
-        bad = _reject(result, reason, store)
+        bad = _reject(result, reason, store, back)
         again = reconcile(good, host, store, conduct, care)
         return replace(again, desired=replace(good, rejection=rolled_back(bad), attempted=bad.commit))
     return result
@@ -189,12 +189,12 @@ def _trial(plan: str, commit: str, store: Store, now: int) -> track.Soak:
     return soak
 
 
-def _reject(bad: Result, reason: str, store: Store) -> track.Rejection:
+def _reject(bad: Result, reason: str, store: Store, back: str) -> track.Rejection:
     """Remember what proved bad, so that it is not applied again by itself, and what of it cannot be undone."""
     desired = bad.desired
     one_way = {node.id for node in desired.compiled.catalog.nodes if node.resource.one_way}
     kept = sorted(outcome.id for outcome in bad.outcomes if outcome.result in CHANGED and outcome.id in one_way)
     rejection = track.Rejection(desired.compiled.plan, desired.revision.commit, reason, int(time.time()), kept)
-    track.reject(store, rejection)
+    track.reject(store, rejection, back)
     store.remember(soak="")
     return rejection

@@ -161,7 +161,6 @@ def make_pass(session: Session, asked: Asked, desired: Desired, conduct: Conduct
         overtaken=overtaken.newer,
         repairs=store.history.repaired(time.time() - REPAIRS_SECONDS),
     )
-    report = replace(report, **_standing(session, result, conduct.held_back))
     _write(session, report)
     if _journalled(session):
         _journal(report)
