@@ -80,7 +80,7 @@ def reconcile(desired: Desired, host: WatchedHost, store: Store, conduct: Conduc
     checks = health.checks_of(desired.compiled.catalog)
     before = _baseline(checks, host, store) if plan.pending and not conduct.held_back else None
     if desired.revision.commit and not conduct.held_back:  # a working tree is no revision: the one in force stays
-        store.remember(in_force=desired.revision.commit)
+        _enforce(desired.revision.commit, store)
         if before is not None:
             _put_on_trial(desired, health.counting(checks, before), store)
     author = Author(desired.revision.commit, desired.revision.author, desired.revision.summary)
@@ -131,6 +131,12 @@ def _put_on_trial(desired: Desired, counted: tuple[str, ...], store: Store) -> N
         store.remember(soak="")
     elif track.soaking(store, plan) is None:
         track.begin_soak(store, track.Soak(plan, commit, 0, counted))
+
+
+def _enforce(commit: str, store: Store) -> None:
+    """Note which revision is in force; from the moment that it is another, no revision is wholly applied."""
+    if store.recall("in_force") != commit:
+        store.remember(in_force=commit, applied="")
 
 
 def hold(desired: Desired, host: WatchedHost, source: Source, store: Store, means: Means) -> Result:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import FrameType
@@ -156,13 +156,7 @@ def make_pass(session: Session, asked: Asked, desired: Desired, conduct: Conduct
         in_force=store.recall("in_force") if conduct.held_back else held.revision.commit,
         good=track.good(store),
         one_way=_one_way(store, held),
-        notices=[
-            *store.notices,
-            *session.floor.notices,
-            *session.source.notices,
-            *host.notices,
-            *remarks(result.outcomes),
-        ],
+        notices=[*_notices(session), *host.notices, *remarks(result.outcomes)],
         origin=session.origin(held.revision.commit),
         overtaken=overtaken.newer,
         repairs=store.history.repaired(time.time() - REPAIRS_SECONDS),
@@ -171,6 +165,12 @@ def make_pass(session: Session, asked: Asked, desired: Desired, conduct: Conduct
     if _journalled(session):
         _journal(report)
     return report
+
+
+def _notices(session: Session) -> Iterator[str]:
+    """What a person should know of the agent's own things."""
+    for part in (session.store, session.floor, session.source):
+        yield from part.notices
 
 
 def _conduct(session: Session, asked: Asked, desired: Desired, conduct: Conduct) -> Conduct:
