@@ -164,8 +164,14 @@ class Store:
             self._db.executemany(f"INSERT INTO refreshes ({columns}) VALUES (?, ?, ?, ?) {again}", rows)
 
     def finish(self, entries: Iterable[Entry], changes: Iterable[Changed], forgotten: Iterable[str] = ()) -> None:
-        """Write what came of it: entries as left, lines of the audit trail, and what is no longer owned."""
+        """Write what came of it: entries as left, lines of the audit trail, and what is no longer owned.
+
+        What was forgotten may come back with a catalog that was settled before, so nothing is settled from here on.
+        """
+        forgotten = list(forgotten)
         with self._db:
+            if forgotten:
+                self._db.execute("DELETE FROM meta WHERE name = 'settled'")
             self._put(entries)
             self.history.add(changes)
             self._db.executemany("DELETE FROM inventory WHERE id = ?", [(name,) for name in forgotten])
