@@ -75,7 +75,7 @@ def test_what_is_to_be_removed_in_plenty_waits_for_a_word(site: Site) -> None:
     site.on("apply")
     site.hold(RESOURCES)
     assert site.on("apply") == 4
-    assert "--confirm-removals" in site.out
+    assert "agentctl prune approve " in site.out
     assert site.on("apply", "--confirm-removals") == 0
     assert not (site.root / "etc/f0").exists()
 

@@ -27,16 +27,22 @@ def status(**fields: Any) -> dict[str, Any]:
         "format": 1, "host": "web-01", "verdict": "OK", "checked_at": NOW - 21,
         "revision": {"commit": COMMIT, "branch": "main", "summary": "raise limit", "author": "ops@example.com", "committed_at": 0},
         "source": {"state": "current", "fetched_at": NOW - 21, "error": "", "attempted": COMMIT},
-        "counts": {"in_sync": 141, "converged": 2, "failed": 0, "blocked": 0}, "problems": [],
-        "operation": {}, "last_change": {"at": NOW - 60, "summary": "2 converged", "seconds": 0.4}, "last_good": COMMIT,
-        "notices": [], "limits": {"stale_seconds": 2400},
+        "sync": {"state": "in_sync", "counts": {"in_sync": 141, "converged": 2, "failed": 0, "blocked": 0}},
+        "revisions": {"applied": COMMIT, "attempted": COMMIT, "good": COMMIT}, "conditions": [], "problems": [],
+        "operation": {"state": "idle", "waiting_for": "", "retry_at": 0, "soak_until": 0},
+        "last_change": {"at": NOW - 60, "summary": "2 converged", "seconds": 0.4},
+        "health": {"state": "healthy", "checks": []}, "notices": [], "owed": [], "limits": {"stale_seconds": 2400},
     }  # fmt: skip
     return {**made, **fields}
 
 
 def failing(**fields: Any) -> dict[str, Any]:
-    counts = {"in_sync": 140, "failed": 1, "blocked": 1}
-    return status(verdict="CRITICAL", counts=counts, problems=[PROBLEM, BLOCKED], **fields)
+    sync = pending(in_sync=140, failed=1, blocked=1)
+    return status(verdict="CRITICAL", sync=sync, problems=[PROBLEM, BLOCKED], **fields)
+
+
+def pending(**counts: int) -> dict[str, Any]:
+    return {"state": "pending", "counts": counts}
 
 
 def source(state: str, silent: float, error: str) -> dict[str, Any]:
@@ -70,7 +76,7 @@ def runtime(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     [
         (status(), 1, 0, "OK web-01 in sync with main@4f2c1a9, 143 resources, checked 21 s ago"),
         (failing(), 1, 2, "CRITICAL web-01 1 of 142 resources failing since "),
-        (status(verdict="WARNING", counts={"in_sync": 1, "blocked": 2}, problems=[BLOCKED]), 1, 1,
+        (status(verdict="WARNING", sync=pending(in_sync=1, blocked=2), problems=[BLOCKED]), 1, 1,
          "WARNING web-01 2 of 3 resources blocked since "),
         (status(verdict="WARNING", source=source("rejected", 5, "hosts/a.yaml:3: unknown\nmore")), 1, 1,
          "WARNING web-01 holds main@4f2c1a9, a newer revision is refused: hosts/a.yaml:3: unknown"),
@@ -113,7 +119,8 @@ def test_the_details_name_each_problem_its_place_and_what_to_do(runtime: Runtime
 
 def test_what_is_left_to_a_person_is_a_warning_that_says_what_to_do(runtime: Runtime) -> None:
     owed = [{"id": "unit:dbus.service", "text": "restart, because file:/a changed;\nsystemctl restart dbus.service"}]
-    ended, lines = runtime.show(status(verdict="WARNING", owed=owed))
+    condition = {"reason": "RefreshOwed", "message": "unit:dbus.service"}
+    ended, lines = runtime.show(status(verdict="WARNING", owed=owed, conditions=[condition]))
     assert (ended, lines[0]) == (1, "WARNING web-01 holds main@4f2c1a9, a refresh is left to you: unit:dbus.service")
     assert "owed       unit:dbus.service: restart, because file:/a changed;\\nsystemctl restart dbus.service" in lines
 
@@ -144,7 +151,7 @@ def test_another_root_needs_no_daemon(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_a_status_that_makes_no_sense_is_unknown(runtime: Runtime) -> None:
-    for found in ({"format": 1, "host": "web-01"}, status(source=None), status(counts=[]), status(problems=[{}])):
+    for found in ({"format": 1, "host": "web-01"}, status(source=None), status(sync=[]), status(problems=[{}])):
         ended, lines = runtime.show(found)
         assert ended == 3
         assert lines == [f"UNKNOWN {runtime.directory}/status.json cannot be understood; the next pass writes it anew"]

@@ -81,7 +81,14 @@ def test_a_pass_with_nothing_to_do_reads_no_content_from_the_repository(
 def test_status_imports_next_to_nothing() -> None:
     loaded = loaded_by("from agent.cli import main; main(['status', '--root', '/nowhere'])")
     ours = {name for name in loaded if name.startswith(("agent.", "modules"))}
-    assert ours == {"agent.cli", "agent.cli.parser", "agent.cli.status", "agent.cli.text", "agent.status"}
+    assert ours == {
+        "agent.cli",
+        "agent.cli.parser",
+        "agent.cli.status",
+        "agent.cli.text",
+        "agent.cli.verdict",
+        "agent.status",
+    }
     assert loaded.isdisjoint({"dataclasses", "hashlib", "inspect", "logging", "socket", "subprocess", "sqlite3", *DEAR})
 
 

@@ -89,11 +89,11 @@ def test_a_problem_keeps_the_time_since_when_it_is_one() -> None:
     assert status_of(report(IN_SYNC, FAILED), second, {})["problems"][0]["since"] == second["checked_at"]
 
 
-def test_the_last_change_and_the_last_good_revision_stay() -> None:
-    changed = status_of(report(CONVERGED), {}, {})
-    assert changed["last_good"] == REVISION.commit
+def test_the_last_change_stays_and_the_good_revision_is_told() -> None:
+    changed = status_of(report(CONVERGED, good="good"), {}, {})
+    assert changed["revisions"] == {"applied": REVISION.commit, "attempted": REVISION.commit, "good": "good"}
     later = status_of(report(FAILED), changed, {})
-    assert (later["last_change"], later["last_good"]) == (changed["last_change"], REVISION.commit)
+    assert later["last_change"] == changed["last_change"]
     assert later["operation"]["result"] == "failed"
 
 
@@ -114,7 +114,7 @@ def test_what_is_known_of_the_remote() -> None:
 def test_problems_are_bounded() -> None:
     status = status_of(report(*[FAILED] * 500), {}, {})
     assert len(status["problems"]) == MAX_PROBLEMS
-    assert status["counts"]["failed"] == 500
+    assert status["sync"]["counts"]["failed"] == 500
 
 
 # The status file

@@ -56,7 +56,7 @@ def sync(directory: Path, *options: str) -> int:
 def test_it_shows_each_step_and_returns_what_came_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with daemon(tmp_path, STARTED, APPLYING, STEP, {"event": "of a newer version"}, REPORT) as asked:
         assert sync(tmp_path) == 4
-    assert asked == [b'{"verb": "sync"}\n']
+    assert asked == [b'{"verb": "sync", "force": false}\n']
     printed = capsys.readouterr()
     step, end = printed.out.splitlines()
     assert step.split() == ["converged", "file:/a", "drift:", "mode", "0644", "->", "0600", "hosts/a.yaml:2"]
