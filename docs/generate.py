@@ -17,6 +17,7 @@ from man import FILES, exits, options_of  # noqa: E402
 from agent import journal  # noqa: E402
 from agent.cli import VERBS  # noqa: E402
 from agent.cli.parser import parser_of  # noqa: E402
+from agent.report.conditions import REASONS  # noqa: E402
 from agent.settings import Settings, type_name  # noqa: E402
 from modules.api import Resource  # noqa: E402
 from modules.registry import kinds  # noqa: E402
@@ -94,6 +95,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {  # of operations.md
     "verbs": _verbs,
     "exits": lambda: table(("verb", "exit status"), [(f"`{verb}`", text) for verb, text in exits()]),
     "settings": _settings,
+    "conditions": lambda: table(("reason", "what it means"), [(f"`{name}`", what) for name, what in REASONS.items()]),
     "files": lambda: table(("file", "what"), [(f"`{path}`", what) for path, what in FILES.items()]),
     "journal": _journal,
 }

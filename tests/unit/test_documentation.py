@@ -19,6 +19,7 @@ from agent.apply import FAILED, Outcome
 from agent.cli import VERBS, main
 from agent.cli.parser import parser_of
 from agent.health import Verdict
+from agent.orders import SUSPEND, Order
 from agent.report import Report
 from agent.report.standing import status_of
 from agent.settings import Settings
@@ -115,6 +116,7 @@ def emitted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any
     outcomes = [
         Outcome("file:/a", "converged", "hosts/a.yaml:2", {"mode": Change("0644", "0600")}),
         Outcome("file:/b", FAILED, "hosts/a.yaml:4", {"mode": Change("0644", "0600")}, message="no"),
+        Outcome("unit:c.service", "in_sync", owed="restart"),
     ]
     (tmp_path / "tree").mkdir()
     report = Report(
@@ -128,6 +130,7 @@ def emitted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any
         time.time(),
         1.0,
         health=[Verdict("http:x", Health.DEGRADED)],
+        orders={SUSPEND: dataclasses.asdict(Order("work on it", "alice", 0))},
         notices=["n"],
     )
     limits = {"poll_seconds": 60, "drift_seconds": 300, "stale_seconds": 2400}
