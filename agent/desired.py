@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
@@ -13,6 +14,7 @@ from agent.errors import FetchFailed, RevisionError, RevisionRejected
 from agent.facts import Facts
 from agent.secrets import Open
 from agent.source import Revision, Source, Tree, WorkingTree
+from agent.source.floor import Floor
 from agent.store import Store
 from modules.api import ResourceError
 
@@ -70,30 +72,45 @@ def compile_tree(tree: Tree, host: str, cache: Cache, opener: Open) -> Compiled:
     return save(cache, catalog, manifest.inputs, facts.asked, manifest.vault)
 
 
-def newest_desired(source: Source, store: Store, compiler: Compiler) -> Desired:
+def newest_desired(source: Source, floor: Floor, store: Store, compiler: Compiler) -> Desired:
     """Fetch and compile the newest revision; hold the one in force when it is no good, or another is pinned.
 
     Raises RevisionError when there is none to hold.
     """
-    in_force, attempted = store.recall("in_force"), ""
+    attempted = ""
     try:
-        revision = source.fetch(in_force or None)
+        revision = _accepted(source, floor)
         attempted = revision.commit
         _refuse_unpinned(store, revision)
         desired = Desired(compiler(revision), revision, compiler)
         _refuse_rolled_back(store, desired)
     except RevisionError as rejection:
-        if not in_force:
-            raise
-        held = desired_in_force(source, store, compiler)
-        return replace(held, rejection=rejection, attempted=attempted or getattr(rejection, "commit", ""))
+        try:
+            held = desired_in_force(source, floor, store, compiler)
+        except FetchFailed:  # nothing was ever in force, or the clone of it was lost: what is wrong is what is served
+            raise rejection from None
+        return replace(held, rejection=rejection, attempted=attempted or getattr(rejection, "tip", ""))
     return desired
 
 
-def desired_in_force(source: Source, store: Store, compiler: Compiler) -> Desired:
-    """Compile the revision that is pinned, or in force, without asking the remote. Raises RevisionError."""
+def _accepted(source: Source, floor: Floor) -> Revision:
+    """The newest revision, when it passes the gate; from then on every later one has to contain it."""
+    try:
+        revision = source.fetch(floor.commit)
+    except RevisionRejected as refusal:
+        floor.refuse(refusal)
+        raise
+    floor.accept(revision.commit, revision.signed_by)
+    return revision
+
+
+def desired_in_force(source: Source, floor: Floor, store: Store, compiler: Compiler) -> Desired:
+    """Compile the revision that is pinned, or in force, without asking the remote. Raises RevisionError.
+
+    When the state database was lost, the accepted one takes its place.
+    """
     pin = orders.given(store, orders.PIN)
-    commit = pin.about if pin else store.recall("in_force")
+    commit = pin.about if pin else store.recall("in_force") or floor.commit
     if not commit:
         raise FetchFailed("no revision was ever fetched", "wait for the remote, or see `agentctl status`")
     return desired_at(source, commit, compiler)
@@ -103,6 +120,28 @@ def desired_at(source: Source, commit: str, compiler: Compiler) -> Desired:
     """Compile one revision that is here. Raises RevisionError."""
     revision = source.revision(commit)
     return Desired(compiler(revision), revision, compiler)
+
+
+def desired_by_itself(source: Source, floor: Floor, store: Store, compiler: Compiler) -> Desired:
+    """What a pass holds that does not ask the remote: the revision in force, and why not the newest that was seen."""
+    held = desired_in_force(source, floor, store, compiler)
+    return replace(held, rejection=refusal(store), attempted=store.recall("attempted"))
+
+
+def refuse(store: Store, rejection: RevisionError | None, attempted: str) -> None:
+    """Remember what came of the newest revision: that it is held, or why it is not."""
+    reason = getattr(rejection, "reason", type(rejection).__name__)
+    kept = {"message": str(rejection), "commit": attempted, "reason": reason} if rejection else {}
+    store.remember(attempted=attempted, refused=json.dumps(kept))
+
+
+def refusal(store: Store) -> RevisionRejected | None:
+    """Why the newest revision that was seen is not held, as long as that stands."""
+    known = json.loads(store.recall("refused") or "{}")
+    lifted = (known.get("reason") == PINNED and orders.given(store, orders.PIN) is None) or (
+        known.get("reason") == ROLLED_BACK and not track.rejections(store)
+    )
+    return RevisionRejected(**known) if known and not lifted else None
 
 
 def _refuse_unpinned(store: Store, revision: Revision) -> None:

@@ -58,17 +58,23 @@ class FetchFailed(RevisionError):
     retry = Retry.BACK_OFF
 
 
+class Unreachable(FetchFailed):
+    """The remote gave no answer that could be understood: another one may be asked instead."""
+
+
 class RevisionRejected(RevisionError):
     """The revision was fetched and is refused: a rewritten history, a missing signature, or one that was rolled back.
 
-    `reason` is one of agent.report's reasons of conditions.
+    `reason` is one of agent.report's reasons of conditions, `commit` what is wrong, `tip` the commit that was to be accepted.
     """
 
     retry = Retry.NEW_REVISION
 
-    def __init__(self, message: str, hint: str = "", *, commit: str = "", reason: str = "Refused") -> None:
+    def __init__(
+        self, message: str, hint: str = "", *, commit: str = "", reason: str = "Refused", tip: str = ""
+    ) -> None:
         super().__init__(message, hint)
-        self.commit, self.reason = commit, reason
+        self.commit, self.reason, self.tip = commit, reason, tip or commit
 
 
 class TreeError(RevisionError):

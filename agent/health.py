@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -56,20 +57,47 @@ def settle(
 
     What was ill before the change, and what is not required, is not waited for.
     """
-    awaited = {check.id for check in checks if check.required and (check.id not in before or before[check.id].well)}
+    awaited = counting(checks, before)
     deadline = time.monotonic() + timing.timeout
-    steady_since, marks = time.monotonic(), dict[str, str]()
+    steady = _Steady()
     while True:
         seen = _ask(checks, host)
-        now, new_marks = time.monotonic(), {name: found.mark for name, found in seen.items()}
-        if marks != new_marks or any(seen[name].health is not Health.HEALTHY for name in awaited):
-            steady_since, marks = now, new_marks
-        if now - steady_since >= timing.settle and _all_well(seen, awaited):
+        now = time.monotonic()
+        steady.note(seen, now)
+        if all(now - steady.since[name] >= timing.settle for name in awaited):
             break
         if now >= deadline or stopped():
+            seen |= steady.unsteady(seen, awaited, now - timing.settle)
             break
         time.sleep(POLL_SECONDS)
     return [_verdict(check, seen[check.id], before.get(check.id)) for check in checks]
+
+
+def counting(checks: Sequence[Check], before: Mapping[str, Verdict]) -> tuple[str, ...]:
+    """The checks that a change must leave well: required, and not ill already before it."""
+    return tuple(check.id for check in checks if check.required and (check.id not in before or before[check.id].well))
+
+
+class _Steady:
+    """Since when each check has been well without a new mark."""
+
+    def __init__(self) -> None:
+        self.since: dict[str, float] = {}  # never, where it is not well
+        self._marks: dict[str, str] = {}
+
+    def note(self, seen: Mapping[str, Seen], now: float) -> None:
+        """Take in one round of answers."""
+        for name, found in seen.items():
+            if found.health is not Health.HEALTHY:
+                self.since[name] = math.inf
+            elif self._marks.get(name) != found.mark or self.since[name] == math.inf:
+                self.since[name] = now
+            self._marks[name] = found.mark
+
+    def unsteady(self, seen: Mapping[str, Seen], awaited: Collection[str], moment: float) -> dict[str, Seen]:
+        """What is well just now, but was not so since a moment: a service that crashes is up between two crashes."""
+        hasty = {name for name in awaited if moment < self.since[name] < math.inf}
+        return {name: Seen(Health.DEGRADED, f"{name} does not stay well", seen[name].mark) for name in hasty}
 
 
 def worst(verdicts: Sequence[Verdict]) -> Health:
@@ -87,12 +115,12 @@ def checks_of(catalog: Catalog) -> tuple[Check, ...]:
     return tuple({check.id: check for check in (*(check for check, _ in _brought(catalog)), *catalog.checks)}.values())
 
 
-def at_rest(catalog: Catalog, in_sync: Collection[str], host: Watcher) -> list[Verdict]:
-    """What checks see where nothing was changed: what a resource brings is well when the resource is in sync."""
+def at_rest(catalog: Catalog, known: Mapping[str, Health], host: Watcher) -> list[Verdict]:
+    """What checks see where nothing was changed; of what resources bring themselves, what is known of the resource."""
     declared = {check.id for check in catalog.checks}
     brought = [(check, name) for check, name in _brought(catalog) if check.id not in declared]
     seen = [
-        Verdict(check.id, *((Health.HEALTHY, "") if name in in_sync else (Health.DEGRADED, f"{name} is not in sync")))
+        Verdict(check.id, known[name], "" if known[name] is Health.HEALTHY else f"{name} is not in sync")
         for check, name in brought
     ]
     return [*seen, *look(catalog.checks, host)]
@@ -100,10 +128,6 @@ def at_rest(catalog: Catalog, in_sync: Collection[str], host: Watcher) -> list[V
 
 def _brought(catalog: Catalog) -> Iterator[tuple[Check, str]]:
     return ((check, node.id) for node in catalog.nodes for check in built_in(node.resource))
-
-
-def _all_well(seen: Mapping[str, Seen], awaited: set[str]) -> bool:
-    return all(seen[name].health is Health.HEALTHY for name in awaited)
 
 
 def _ask(checks: Sequence[Check], host: Watcher) -> dict[str, Seen]:

@@ -15,9 +15,19 @@ MESSAGE_IDS: Mapping[str, tuple[str, str]] = {  # result -> id, meaning; documen
     "released": ("c7dd7b84fabf4b28ad5808cdb0683d45", "a resource that left Git was left as it is"),
     "failed": ("b1dfe943295f4cc09944a47f1ca9ac1f", "a resource could not be converged"),
     "blocked": ("5d02a0a38d474f28a65b3a2f119bf3de", "a resource waits for one that failed, or for a person"),
+    "pending": (
+        "5df014bac4e14d718f4123b256c46188",
+        "a difference is only told: drift that is not repaired, a removal that waits",
+    ),
     "report": ("7a6144cf3f82442ea01a537de6bac8ae", "a pass ended that changed something or went wrong"),
     "refused": ("edebaf5ec78b4f18af8cbc1be5779a48", "a newer revision is refused; the one in force stays"),
+    "accepted": (
+        "975b3059657f468bb2b43d1f72eaf8a5",
+        "a person accepted a revision that was refused, or another history",
+    ),
     "unreachable": ("661835c97ba34031a245a18a6802c9a3", "the remote did not answer; what is in force is still held"),
+    "noticed": ("241d05ca10ac42aca55b79fbf748999d", "something that a person should know once"),
+    "state_lost": ("15830693244a4cfc88d0c40a451ebb13", "the state directory was gone; the state is begun anew"),
     "overran": (
         "37ef4b0f1fe245018ed5541f5c6f52f2",
         "a pass overran its deadline and was ended, with all it had started",
@@ -30,11 +40,15 @@ MESSAGE_IDS: Mapping[str, tuple[str, str]] = {  # result -> id, meaning; documen
 PRIORITY: Mapping[str, int] = {  # of what is more than news
     "failed": ERR,
     "refused": ERR,
+    "state_lost": ERR,
     "overran": ERR,
     "crashed": ERR,
     "settings_refused": ERR,
     "blocked": WARNING,
+    "pending": WARNING,
     "unreachable": WARNING,
+    "noticed": WARNING,
+    "accepted": NOTICE,
     "released": NOTICE,
 }
 FIELDS: Mapping[str, str] = {  # field -> meaning; documented in docs/operations.md

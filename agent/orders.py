@@ -16,7 +16,7 @@ from agent.store import Store
 
 SUSPEND, PIN, REMOVE = "suspend", "pin", "remove"
 KINDS = (SUSPEND, PIN, REMOVE)
-_UNITS = {"m": 60, "h": 3600, "d": 86_400}
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def who() -> str:
 
 def seconds(text: str) -> int:
     """A duration such as 30m, 24h or 7d. Raises ConfigInvalid."""
-    found = re.fullmatch(r"([0-9]{1,5})([mhd])", text)
+    found = re.fullmatch(r"([0-9]{1,5})([smhd])", text)
     if found is None:
         raise ConfigInvalid(f"{text!r} is no duration", "give one such as 30m, 24h or 7d")
     return int(found[1]) * _UNITS[found[2]]

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 from agent import health, orders, track
 from agent.apply import Author, Conduct, Outcome, apply_plan
-from agent.apply.outcome import CHANGED, FAILED, SETTLED
+from agent.apply.outcome import BLOCKED, CHANGED, FAILED, PENDING, SETTLED
 from agent.desired import Desired, desired_at, rolled_back
 from agent.errors import RevisionRejected
 from agent.plan import Known, Plan, make_plan
 from agent.source import Source
 from agent.store import Store
 from modules.api import Host, HostView, Watcher
+from modules.checks import Check, Health
 
+Settle = Callable[[Mapping[str, health.Verdict]], Sequence[health.Verdict]]
 NEVER, ON_HEALTH, ON_FAILURE = "never", "health", "failure"
 
 
@@ -31,6 +34,7 @@ class Care:
     timing: health.Timing = field(default_factory=lambda: health.Timing(0.0, 0.0))
     soak_seconds: int = 0
     rollback: str = NEVER  # or health: a check regressed; or failure: a resource failed, too
+    overtaken: Callable[[], bool] = lambda: False  # a newer revision is there: this one need not become well any more
 
 
 @dataclass(frozen=True)
@@ -66,33 +70,69 @@ def reconcile(desired: Desired, host: WatchedHost, store: Store, conduct: Conduc
     """Hold the host to what is desired, and see that what did its work before still does."""
     plan = plan_desired(desired, host, store)
     checks = health.checks_of(desired.compiled.catalog)
-    changing = plan.pending and not conduct.held_back
-    before = {verdict.id: verdict for verdict in health.look(checks, host)} if changing else {}
-    known = track.checked(store)
-    before = {name: verdict for name, verdict in before.items() if name in known or verdict.well}
+    before = _baseline(checks, host, store) if plan.pending and not conduct.held_back else None
     if desired.revision.commit and not conduct.held_back:  # a working tree is no revision: the one in force stays
         store.remember(in_force=desired.revision.commit)
+        if before is not None:
+            _put_on_trial(desired, health.counting(checks, before), store)
     author = Author(desired.revision.commit, desired.revision.author, desired.revision.summary)
     outcomes = apply_plan(plan, host, store, author, conduct)
     if all(outcome.result in SETTLED for outcome in outcomes):
         store.remember(settled=desired.compiled.digest)
     result = Result(desired, outcomes)
+    settle = partial(health.settle, checks, host, timing=care.timing, stopped=partial(_go_on, conduct, care))
     if result.changed:
-        return replace(result, health=health.settle(checks, host, before, care.timing, conduct.stopped))
-    if track.soaking(store) is not None:
-        return replace(result, health=health.look(checks, host))
-    in_sync = {outcome.id for outcome in outcomes if outcome.result in SETTLED}
-    return replace(result, health=health.at_rest(desired.compiled.catalog, in_sync, host))
+        return replace(result, health=settle(before or {}))
+    soak = track.soaking(store, desired.compiled.plan)
+    if soak is not None and not conduct.held_back:
+        return replace(result, health=_look_twice(health.look(checks, host), soak, settle))
+    known = {outcome.id: _health_of(outcome) for outcome in outcomes}
+    return replace(result, health=health.at_rest(desired.compiled.catalog, known, host))
+
+
+def _health_of(outcome: Outcome) -> Health:
+    """What a resource's outcome says of its health; of one that is left as it is on purpose, nothing."""
+    if outcome.result in SETTLED:
+        return Health.HEALTHY
+    return Health.UNKNOWN if outcome.result == PENDING else Health.DEGRADED
+
+
+def _look_twice(seen: Sequence[health.Verdict], soak: track.Soak, settle: Settle) -> Sequence[health.Verdict]:
+    """What checks see of a revision on trial: one that is ill may be so for a moment, and gets the time of a change."""
+    if all(verdict.well or verdict.id not in soak.counted for verdict in seen):
+        return seen
+    return settle({verdict.id: verdict for verdict in seen if verdict.id not in soak.counted})
+
+
+def _go_on(conduct: Conduct, care: Care) -> bool:
+    """Tell whether to wait no longer: somebody stops the pass, or a newer revision is there."""
+    return conduct.stopped() or care.overtaken()
+
+
+def _baseline(checks: Sequence[Check], host: Watcher, store: Store) -> Mapping[str, health.Verdict]:
+    """What checks see before a change. What is new, or fell ill under a revision on trial, is no excuse for the next."""
+    soak = track.soaking(store)
+    known = track.checked(store) - frozenset(soak.counted if soak else ())
+    return {verdict.id: verdict for verdict in health.look(checks, host) if verdict.well or verdict.id in known}
+
+
+def _put_on_trial(desired: Desired, counted: tuple[str, ...], store: Store) -> None:
+    """Note, before anything is touched, that a revision has to prove itself: a pass that dies must not acquit it."""
+    plan, commit = desired.compiled.plan, desired.revision.commit
+    if commit == track.good(store):
+        store.remember(soak="")
+    elif track.soaking(store, plan) is None:
+        track.begin_soak(store, track.Soak(plan, commit, 0, counted))
 
 
 def hold(desired: Desired, host: WatchedHost, source: Source, store: Store, means: Means) -> Result:
     """Reconcile; where what is new proves bad and the settings ask for it, bring back the last good revision."""
     conduct, care = means.conduct, means.care
-    failing = frozenset(store.recall("failing").split())
+    failing, began = frozenset(store.recall("failing").split()), int(time.time())
     result = reconcile(desired, host, store, conduct, care)
-    if conduct.held_back or not desired.revision.commit:
-        return result
-    reason = _judge(result, store, care, failing)
+    if conduct.held_back or not desired.revision.commit or _go_on(conduct, care):
+        return result  # nothing is judged that was not waited for; it stays on trial
+    reason = _judge(result, store, care, failing, began)
     back = track.good(store)
     if reason and care.rollback != NEVER and back and orders.given(store, orders.PIN) is None:
         good = desired_at(source, back, desired.compiler)
@@ -102,33 +142,26 @@ def hold(desired: Desired, host: WatchedHost, source: Source, store: Store, mean
     return result
 
 
-def _judge(result: Result, store: Store, care: Care, failing: frozenset[str]) -> str:
-    """Keep the track record of the revision; why it is to be rolled back, or nothing."""
+def _judge(result: Result, store: Store, care: Care, failing: frozenset[str], began: int) -> str:
+    """Keep the track record of the revision; why it is to be rolled back, or nothing. `began` is when it was looked at first."""
     desired, now = result.desired, time.time()
     plan, commit = desired.compiled.plan, desired.revision.commit
     failed = [outcome.id for outcome in result.outcomes if outcome.result == FAILED]
     store.remember(failing=" ".join(sorted(failed)))
-    soak = track.soaking(store)
-    if soak is None or soak.plan != plan:
-        counted = tuple(verdict.id for verdict in result.health if verdict.required and _counts(verdict, store))
-        fresh = result.changed and commit != track.good(store)
-        soak = track.Soak(plan, commit, int(now) + (care.soak_seconds if fresh else 0), counted)
-        if fresh:
-            track.begin_soak(store, soak)
+    soak = track.soaking(store, plan) or track.Soak(plan, commit, int(now), ())
+    if not soak.until:
+        soak = replace(soak, until=int(now) + care.soak_seconds)
+        track.begin_soak(store, soak)
     ill = [verdict for verdict in result.health if not verdict.well and verdict.id in soak.counted]
     new = [name for name in failed if name not in failing]
-    if ill and soak.until >= int(now):
+    if ill and soak.until >= began:
         return "; ".join(f"{verdict.id} is {verdict.health.value}: {verdict.message}" for verdict in ill)
     if new and care.rollback == ON_FAILURE and commit != track.good(store):
         return f"{', '.join(new)} failed"
-    if not ill and not failed and now >= soak.until:
+    left = any(outcome.result in (FAILED, BLOCKED) for outcome in result.outcomes)
+    if not ill and not left and now >= soak.until:
         track.proved(store, commit, [verdict.id for verdict in result.health])
     return ""
-
-
-def _counts(verdict: health.Verdict, store: Store) -> bool:
-    """Tell whether a check counts against a revision: it was well before, or is new with it."""
-    return verdict.well or verdict.regressed or verdict.id not in track.checked(store)
 
 
 @dataclass(frozen=True)

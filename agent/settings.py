@@ -11,6 +11,7 @@ from typing import Any
 
 from agent.errors import ConfigInvalid, ManifestInvalid, Place, Problem, gather, nearest
 from agent.source.remote import Remote
+from agent.source.signatures import MODES
 
 DIRECTORY = "/etc/gitops-agent"
 LONGEST = 365 * 86_400  # seconds
@@ -97,9 +98,31 @@ def _host(value: object) -> str:
     return text
 
 
+def _urls(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) and item.strip() for item in value):
+        raise ValueError("must be a list of URLs, such as [https://mirror.example.com/fleet.git]")
+    return tuple(map(_text, value))
+
+
+def _mode(value: object) -> str:
+    text = _text(value)
+    if text not in MODES:
+        raise ValueError(f"must be one of {', '.join(MODES)}, not {text!r}")
+    return text
+
+
+def _engine(value: object) -> str:
+    text = _text(value)
+    if text not in ("", "docker", "podman", "quadlet") and not text.removeprefix("unix://").startswith("/"):
+        raise ValueError(f"must be docker, podman, quadlet or the path of a Unix socket, not {text!r}")
+    return text
+
+
 _TYPES = {
     _text: "text",
+    _urls: "list of URLs",
     _branch: "name",
+    _mode: "off, tip or range",
     _path: "absolute path",
     _interval: "duration",
     _flag: "true or false",
@@ -109,6 +132,7 @@ _TYPES = {
     _positive: "whole number",
     _rollback: "`never`, `health` or `failure`",
     _drift: "`enforce` or `report`",
+    _engine: "engine",
 }
 
 
@@ -123,6 +147,9 @@ class Settings:
 
     repository: str = setting(_text, "", "Where the repository is: a URL or a path. The agent does nothing without it.")
     branch: str = setting(_branch, "main", "The branch to follow.")
+    fallbacks: tuple[str, ...] = setting(
+        _urls, (), "Where else it is, in order: asked when those before do not answer. The credentials are the same."
+    )
     host: str = setting(_host, "", "Be this host; the short hostname when it is not set.")
     username: str = setting(_text, "", "The user to name to the remote.")
     password_file: str = setting(_path, "", "A file with the password, readable by root alone.")
@@ -135,7 +162,16 @@ class Settings:
     connect_timeout: int = setting(_interval, 15, "How long a remote may take to answer.")
     transfer_timeout: int = setting(_interval, 120, "How long a transfer may stand still.")
     allow_rewritten_history: bool = setting(
-        _flag, False, "Accept a branch that does not contain the revision in force."
+        _flag, False, "Accept a branch that does not contain the accepted revision."
+    )
+    verify: str = setting(
+        _mode,
+        "",
+        "Which commits must be signed by a trusted key: none (off), the newest (tip), or all since the accepted one (range). "
+        "When not set: range as soon as there is a key.",
+    )
+    trusted_keys: str = setting(
+        _path, "/etc/gitops-agent/trusted.d", "The directory of trusted keys: *.gpg, *.asc, and *.signers of ssh."
     )
     poll_interval: int = setting(_interval, 60, "How often to ask the remote.")
     drift_interval: int = setting(_interval, 300, "How often to look at the whole host and repair it.")
@@ -167,12 +203,23 @@ class Settings:
     verify_content_every: int = setting(
         _positive, 12, "In how many passes the content of each file is read once though its status shows no change."
     )
-    container_engine: str = setting(_path, "", "The socket of the container engine; the usual ones when not set.")
+    container_engine: str = setting(
+        _engine,
+        "",
+        "`docker`, `podman`, `quadlet` (Podman's containers as units of systemd), or the path of an engine's socket; "
+        "the one that is installed when not set.",
+    )
+    registry_auth_file: str = setting(
+        _path, "", "Logins for image registries, as `docker login` writes them; readable by root alone."
+    )
     secret_identity: str = setting(
         _path, "/etc/ssh/ssh_host_ed25519_key", "The private key that opens secrets: this host's own, of ssh or age."
     )
     state_dir: str = setting(_path, "/var/lib/gitops-agent", "Where state is kept.")
     runtime_dir: str = setting(_path, "/run/gitops-agent", "Where the status file and the socket are.")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fallbacks", tuple(self.fallbacks))  # JSON, by which a pass gets them, has lists
 
     def remote(self, repository: str, branch: str) -> Remote:
         """The remote to follow: that of the settings, or another with the same credentials."""

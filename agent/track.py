@@ -33,7 +33,7 @@ class Soak:
 
     plan: str
     commit: str
-    until: int  # seconds since the epoch
+    until: int  # seconds since the epoch; 0 while it was not judged yet
     counted: tuple[str, ...]  # the checks that count against it: those that were well before it, or are new with it
 
 
@@ -85,10 +85,12 @@ def good_ones(store: Store) -> list[str]:
     return store.recall("good").split()
 
 
-def soaking(store: Store) -> Soak | None:
-    """What has to prove itself."""
+def soaking(store: Store, plan: str = "") -> Soak | None:
+    """What has to prove itself; only when it is about this plan, if one is given."""
     found = _recall(store, "soak")
-    return Soak(**{**found, "counted": tuple(found["counted"])}) if found else None
+    if not found or (plan and found["plan"] != plan):
+        return None
+    return Soak(**{**found, "counted": tuple(found["counted"])})
 
 
 def begin_soak(store: Store, soak: Soak) -> None:

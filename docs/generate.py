@@ -67,7 +67,7 @@ def _settings() -> str:
     rows = []
     for field in dataclasses.fields(Settings):
         default = str(field.default).lower() if isinstance(field.default, bool) else field.default
-        shown = f"`{default}`" if default not in ("", None) else ""
+        shown = f"`{default}`" if default not in ("", None, ()) else ""
         rows.append((f"`{field.name}`", type_name(field), shown, field.metadata["doc"]))
     return table(("setting", "type", "default", "meaning"), rows)
 

@@ -226,12 +226,35 @@ class EngineView(Protocol):
     def containers(self, names: Sequence[str]) -> Mapping[str, Json]:
         """Those of these containers that exist, running or not, by name: entries of `GET /containers/json`, one call."""
 
+    @property
+    def program(self) -> str:
+        """What an admin talks to it with: `docker` or `podman`."""
 
-class Engine(EngineView, Protocol):
-    """A container engine, writable, and looked at more closely than a plan needs."""
+    @property
+    def quadlet(self) -> bool:
+        """Whether systemd holds its containers, as units that Quadlet generates."""
 
     def inspect(self, name: str) -> Json | None:
         """The inspection (`GET /containers/NAME/json`) of a container, or None when there is none of that name."""
+
+    def image(self, reference: str) -> Json | None:
+        """The inspection of a local image, by name or id, or None when it is not here."""
+
+    def newest(self, reference: str) -> str:
+        """The digest (`sha256:...`) that a reference stands for in its registry now; nothing is pulled."""
+
+    def network(self, name: str) -> Json | None:
+        """The inspection of a network, or None when there is none of that name."""
+
+    def volume(self, name: str) -> Json | None:
+        """The inspection of a volume, or None when there is none of that name."""
+
+    def users(self, *, network: str = "", volume: str = "", image: str = "") -> Sequence[str]:
+        """The names of all containers, running or not, that use one of these."""
+
+
+class Engine(EngineView, Protocol):
+    """A container engine, writable, and watched while it changes."""
 
     def settled(self, name: str, *, steady_seconds: float, healthy_seconds: float) -> Json:
         """Its inspection once it has run for `steady_seconds` and its health check, if any, has said something.
@@ -242,14 +265,20 @@ class Engine(EngineView, Protocol):
     def logs(self, name: str, lines: int) -> str:
         """The last lines a container wrote, to both streams; bounded."""
 
-    def image_id(self, reference: str) -> str | None:
-        """The id of a local image, or None when it is not here."""
-
     def pull(self, reference: str) -> None:
         """Fetch an image that names a tag or a digest."""
 
+    def remove_image(self, reference: str) -> str:
+        """Remove a local image; when something still needs it, it stays, and the engine's reason is returned."""
+
     def create(self, name: str, options: Json) -> None:
         """Make a container, not yet started, from options in the words of `POST /containers/create`."""
+
+    def connect(self, network: str, name: str, endpoint: Json) -> None:
+        """Put a container into one more network, in the words of `POST /networks/NAME/connect`."""
+
+    def disconnect(self, network: str, name: str) -> None:
+        """Take a container out of a network."""
 
     def start(self, name: str) -> None:
         """Start it; it may run already."""
@@ -271,6 +300,18 @@ class Engine(EngineView, Protocol):
 
     def remove(self, name: str, *, anonymous_volumes: bool) -> None:
         """Remove it, stopped or not; named volumes stay, those that the engine named go if asked for."""
+
+    def create_network(self, options: Json) -> None:
+        """Make a network, in the words of `POST /networks/create`."""
+
+    def remove_network(self, name: str) -> None:
+        """Remove a network, which nothing may be in."""
+
+    def create_volume(self, options: Json) -> None:
+        """Make a volume, in the words of `POST /volumes/create`."""
+
+    def remove_volume(self, name: str) -> None:
+        """Remove a volume with all in it; nothing may use it."""
 
 
 class HostView(Protocol):
@@ -466,7 +507,7 @@ class Resource:
         """Deliver an owed refresh if it runs; what is stopped stays stopped. Raises ResourceError, also Withheld."""
         raise TypeError(f"{type(self).__name__} cannot {action}; host {host.root}")
 
-    def secrets(self) -> Sequence[str]:
+    def secret_fields(self) -> Sequence[str]:
         """The fields whose values nobody is shown: secret contents."""
         held = ((field.name, getattr(self, field.name)) for field in fields(self))
         return [name for name, value in held if isinstance(value, Content) and value.secret]

@@ -218,7 +218,7 @@ CHECKS: Mapping[str, type[Check]] = {kind.kind: kind for kind in _KINDS}
 
 
 def built_in(resource: Resource) -> Sequence[Check]:
-    """The checks that a resource brings by itself: a unit held active, a container held running. Wanted, not required."""
+    """The checks that a resource brings by itself: a unit held active, a container held running."""
     if resource.kind == "unit" and getattr(resource, "active", None) is True:
         return (UnitCheck(name=resource.identity),)
     if resource.kind == "container" and getattr(resource, "ensure", "") == "running":

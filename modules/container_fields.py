@@ -9,20 +9,25 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from modules.container_ports import all_bindings
+from modules.container_values import (
+    LIST_SCHEMA,
+    MAP_SCHEMA,
+    NAME,
+    TEXT_SCHEMA,
+    clean_path,
+    plain_text,
+    text_map,
+    text_type,
+    texts,
+)
 from modules.fields import FieldType, Lookup, describe, expect_text
 
-_TEXT_SCHEMA: Mapping[str, object] = {"type": "string"}
-_LIST_SCHEMA: Mapping[str, object] = {"type": "array", "items": _TEXT_SCHEMA}
-_MAP_SCHEMA: Mapping[str, object] = {"type": "object", "additionalProperties": _TEXT_SCHEMA}
-
-LABEL_PREFIX = "gitops-agent."
 NEW, OLD, FAILED = ".gitops-agent-new", ".gitops-agent-old", ".gitops-agent-failed"  # spare names of a replacement
 MAX_STOP_SECONDS = 3600
 
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,199}")
 _HOSTNAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9.-]{0,61}[a-zA-Z0-9])?")
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 _REGISTRY = r"(?:\[[0-9a-fA-F:]+\]|[a-zA-Z0-9-]+(?:\.[a-zA-Z0-9-]+)*)(?::[0-9]+)?"
@@ -30,30 +35,10 @@ _IMAGE = re.compile(
     rf"(?P<name>(?:{_REGISTRY}/)?{_COMPONENT}(?:/{_COMPONENT})*)"
     r"(?P<tag>:[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127})?(?P<digest>@sha256:[0-9a-f]{64})?"
 )
-_MODES = ("none", "host", "bridge")
-
-
-def _parsed_text(parse: Callable[[str], object]) -> Callable[[object, Lookup], object]:
-    return lambda value, _lookup: parse(_plain_text(value))
-
-
-def _plain_text(value: object) -> str:
-    text = expect_text(value)
-    if any(ord(character) < 32 for character in text):
-        raise ValueError("must not contain control characters")
-    return text
-
-
-def _texts(value: object, example: str) -> list[str]:
-    if isinstance(value, str):
-        raise ValueError(f"must be a list of texts such as {example}, not text")
-    if not isinstance(value, (list, tuple)):
-        raise ValueError(f"must be a list of texts such as {example}, not {describe(value)}")
-    return [expect_text(item) for item in value]
 
 
 def _container_name(text: str) -> str:
-    if not _NAME.fullmatch(text):
+    if not NAME.fullmatch(text):
         raise ValueError(f"must be 2 to 200 letters, digits, '_', '.' or '-', the first a letter or digit: {text!r}")
     if text.endswith((NEW, OLD, FAILED)):
         raise ValueError(f"must not end in {NEW}, {OLD} or {FAILED}: those are used while a container is replaced")
@@ -70,45 +55,54 @@ def _image(text: str) -> str:
 def _argv(value: object, _lookup: Lookup) -> tuple[str, ...]:
     if isinstance(value, str):
         raise ValueError("must be a list of texts such as [httpd, -f]: text is never split into words")
-    words = _texts(value, "[httpd, -f]")
+    words = texts(value, "[httpd, -f]")
     if any("\0" in word for word in words):
         raise ValueError("must not contain a NUL character")
     return tuple(words)
 
 
 def _env(value: object, lookup: Lookup) -> object:
-    values = _text_map(value)
+    values = text_map(value)
     wrong = next((name for name, text in values.items() if not name or "=" in name or "\0" in name + text), None)
     if wrong is not None:
         raise ValueError(f"{wrong!r} cannot be a variable: a name without '=', and no NUL character")
     return lookup.text(json.dumps(values, sort_keys=True)) if values else None
 
 
-def _labels(value: object, _lookup: Lookup) -> Mapping[str, str]:
-    values = _text_map(value)
-    own = next((name for name in values if name.startswith(LABEL_PREFIX)), None)
-    if own is not None:
-        raise ValueError(f"must not set {own!r}: labels that begin with {LABEL_PREFIX!r} are the agent's own")
-    return values
+def _env_file(value: object, lookup: Lookup) -> object:
+    """The variables of all files, later ones over earlier, as `env` keeps them."""
+    values: dict[str, str] = {}
+    for name in [value] if isinstance(value, str) else texts(value, "[app.env]"):
+        values |= _variables(name, lookup.template(name).data or b"")
+    return lookup.text(json.dumps(values, sort_keys=True))
 
 
-def _text_map(value: object) -> dict[str, str]:
-    if not isinstance(value, Mapping):
-        raise ValueError(f"must be a mapping of names to texts, not {describe(value)}")
-    for name, item in value.items():
-        if not isinstance(item, str):
-            raise ValueError(
-                f"{name!r} must be text, not {describe(item)}: put it in quotes, or add `| string` to an expression"
-            )
-    return {expect_text(name): expect_text(item) for name, item in value.items()}
+def _variables(file: str, data: bytes) -> dict[str, str]:
+    """NAME=VALUE lines, taken as they stand; empty lines and those that begin with # are none."""
+    found = {}
+    for number, line in enumerate(data.decode(errors="replace").splitlines(), 1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            name, given, text = line.partition("=")
+            if not given or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", name) or "\0" in text:
+                raise ValueError(f"names {file}, whose line {number} is no NAME=VALUE")
+            found[name] = text
+    return found
+
+
+def _secrets(value: object, lookup: Lookup) -> object:
+    values = text_map(value)
+    wrong = next((name for name in values if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name)), None)
+    if wrong is not None:
+        raise ValueError(f"{wrong!r} cannot be a file in /run/secrets: letters, digits, '.', '_' and '-'")
+    return lookup.text(json.dumps(values, sort_keys=True)) if values else None
 
 
 def _ports(value: object, _lookup: Lookup) -> tuple[str, ...]:
-    return all_bindings(_texts(value, '["127.0.0.1:8080:80"]'))
+    return all_bindings(texts(value, '["127.0.0.1:8080:80"]'))
 
 
 def _volumes(value: object, _lookup: Lookup) -> tuple[str, ...]:
-    found = [_volume(text) for text in _texts(value, '["data:/var/lib/app", "/etc/app:/etc/app:ro"]')]
+    found = [_volume(text) for text in texts(value, '["data:/var/lib/app", "/etc/app:/etc/app:ro"]')]
     twice = [target for target, count in Counter(volume.split(":")[1] for volume in found).items() if count > 1]
     if twice:
         raise ValueError(f"mounts more than one thing at {twice[0]}")
@@ -116,34 +110,20 @@ def _volumes(value: object, _lookup: Lookup) -> tuple[str, ...]:
 
 
 def _volume(text: str) -> str:
-    source, *rest = _plain_text(text).split(":")
+    source, *rest = plain_text(text).split(":")
     if not rest:
         raise ValueError(f"{text!r} must be SOURCE:/PATH: unnamed volumes are not supported, give it a name")
     target, *modes = rest
     if modes not in ([], ["ro"], ["rw"]):
         raise ValueError(f"{text!r} may end in :ro or :rw; {':'.join(modes)!r} is not supported")
     if source.startswith("/"):
-        source = _clean_path(source)
-    elif not _NAME.fullmatch(source):
+        source = clean_path(source)
+    elif not NAME.fullmatch(source):
         raise ValueError(f"{text!r} must begin with a volume's name or an absolute path, not {source!r}")
-    target = _clean_path(target)
+    target = clean_path(target)
     if target == "/":
         raise ValueError(f"{text!r} cannot mount over the container's /")
     return f"{source}:{target}:ro" if modes == ["ro"] else f"{source}:{target}"
-
-
-def _clean_path(path: str) -> str:
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    if not path.startswith("/") or ".." in parts:
-        raise ValueError(f"{path!r} must be an absolute path without '..'")
-    return "/" + "/".join(parts)
-
-
-def _network_mode(text: str) -> str:
-    name = text.removeprefix("container:")
-    if text in _MODES or (_NAME.fullmatch(name) and name not in ("default", *_MODES)):
-        return text
-    raise ValueError(f"must be none, host, bridge, container:NAME or the name of a network, not {text!r}")
 
 
 def _restart(text: str) -> str:
@@ -219,29 +199,30 @@ def _tries(value: object) -> int:
 
 
 def _check_test(value: object) -> tuple[str, ...]:
-    test = ("CMD-SHELL", value) if isinstance(value, str) else tuple(_texts(value, "[CMD, wget, -q, URL]"))
+    test = ("CMD-SHELL", value) if isinstance(value, str) else tuple(texts(value, "[CMD, wget, -q, URL]"))
     takes = {"CMD": len(test) > 1, "CMD-SHELL": len(test) == 2 and test[1] != "", "NONE": len(test) == 1}
     if not test or not takes.get(test[0], False):
         raise ValueError("test must be a shell command, [CMD, PROGRAM, ...], [CMD-SHELL, COMMAND] or [NONE]")
     return test
 
 
-def _text_type(name: str, parse: Callable[[str], object]) -> FieldType:
-    return FieldType(name, _parsed_text(parse), _TEXT_SCHEMA)
-
-
-CONTAINER_NAME = _text_type("container name", _container_name)
-IMAGE = _text_type("image reference", _image)
-ARGV = FieldType("list of texts", _argv, _LIST_SCHEMA)
-ENV = FieldType("mapping of texts", _env, _MAP_SCHEMA, keeps_secrets=True)
-LABELS = FieldType("mapping of texts", _labels, _MAP_SCHEMA)
-PORTS = FieldType('list of ports ("[IP:][HOST:]PORT[/udp]")', _ports, _LIST_SCHEMA)
-VOLUMES = FieldType('list of volumes ("SOURCE:/PATH[:ro]")', _volumes, _LIST_SCHEMA)
-NETWORK_MODE = _text_type("`none`, `host`, `bridge`, `container:NAME` or a network's name", _network_mode)
-RESTART = _text_type("`no`, `always`, `unless-stopped` or `on-failure[:TIMES]`", _restart)
-HOSTNAME = _text_type("host name", _hostname)
-USER = _text_type('user ("1000:1000")', _user)
-WORKDIR = _text_type("absolute path", _clean_path)
+CONTAINER_NAME = text_type("container name", _container_name)
+IMAGE = text_type("image reference", _image)
+ARGV = FieldType("list of texts", _argv, LIST_SCHEMA)
+ENV_FILE = FieldType(
+    "template of NAME=VALUE lines, or a list of them",
+    _env_file,
+    {"anyOf": [TEXT_SCHEMA, LIST_SCHEMA]},
+    keeps_secrets=True,
+)
+SECRETS = FieldType("mapping of texts", _secrets, MAP_SCHEMA, keeps_secrets=True)
+ENV = FieldType("mapping of texts", _env, MAP_SCHEMA, keeps_secrets=True)
+PORTS = FieldType('list of ports ("[IP:][HOST:]PORT[/udp]")', _ports, LIST_SCHEMA)
+VOLUMES = FieldType('list of volumes ("SOURCE:/PATH[:ro]")', _volumes, LIST_SCHEMA)
+RESTART = text_type("`no`, `always`, `unless-stopped` or `on-failure[:TIMES]`", _restart)
+HOSTNAME = text_type("host name", _hostname)
+USER = text_type('user ("1000:1000")', _user)
+WORKDIR = text_type("absolute path", clean_path)
 STOP_SECONDS = FieldType(
     "whole number of seconds", _stop_seconds, {"type": "integer", "minimum": 0, "maximum": MAX_STOP_SECONDS}
 )
@@ -251,8 +232,8 @@ HEALTHCHECK = FieldType(
     {
         "type": "object",
         "properties": {
-            "test": {"anyOf": [_TEXT_SCHEMA, _LIST_SCHEMA]},
-            **dict.fromkeys(_CHECK_DURATIONS, _TEXT_SCHEMA),
+            "test": {"anyOf": [TEXT_SCHEMA, LIST_SCHEMA]},
+            **dict.fromkeys(_CHECK_DURATIONS, TEXT_SCHEMA),
             "retries": {"type": "integer", "minimum": 1},
         },
         "required": ["test"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from modules.api import Engine, Json, ResourceError
+from modules.api import Engine, EngineView, Json, ResourceError
 from modules.container_spec import SPEC_LABEL
 
 STEADY_SECONDS = 1.0  # what fails on start mostly fails at once
@@ -13,25 +13,24 @@ LOG_LINES = 5
 _CHECK_DEFAULTS = {"Interval": 30e9, "Timeout": 30e9, "StartPeriod": 0.0, "Retries": 3}  # the engine's own
 
 
-def ours(engine: Engine, name: str) -> Json | None:
-    """The inspection of a container that we made. Raises ResourceError when somebody else made it."""
-    found = engine.inspect(name)
-    if found is not None:
-        refuse_stranger(name, found["Config"]["Labels"])
-    return found
+def labels_of(found: Json) -> Mapping[str, str]:
+    """The labels in an inspection."""
+    labels: Mapping[str, str] | None = found["Config"].get("Labels")
+    return labels or {}
 
 
-def refuse_stranger(name: str, labels: Mapping[str, str] | None) -> None:
+def refuse_stranger(engine: EngineView, name: str, labels: Mapping[str, str] | None) -> None:
     """Raise ResourceError when a container of this name was made by somebody else."""
     if SPEC_LABEL not in (labels or {}):
         raise ResourceError(
-            f"a container {name} was made by somebody else; remove it (`docker rm -f {name}`) or rename this resource"
+            f"a container {name} was made by somebody else; remove it (`{engine.program} rm -f {name}`), rename this "
+            "resource, or let it be replaced with `adopt: true`"
         )
 
 
 def check(engine: Engine, name: str) -> None:
     """See that a started container stays up and healthy. Raises ResourceError with its last lines."""
-    found = ours(engine, name)
+    found = engine.inspect(name)
     if found is None:
         raise ResourceError(f"container {name} was removed while it was starting; the next pass makes it anew")
     bound = _healthy_seconds(found)

@@ -119,7 +119,7 @@ class Edit(Resource, kind="", identity="path"):
         """A daemon-reload for a unit file or drop-in."""
         return unit_file_refreshes(self.path)
 
-    def secrets(self) -> Sequence[str]:
+    def secret_fields(self) -> Sequence[str]:
         """What is edited, when it is sensitive."""
         return [name for name in self.says if getattr(self, name) is not None] if self.sensitive else ()
 

@@ -24,6 +24,9 @@ _KINDS: Mapping[str, tuple[str, str]] = {  # in the order of the documentation
     "unit": ("modules.unit", "Unit"),
     "timer": ("modules.timer", "Timer"),
     "container": ("modules.container", "Container"),
+    "container_image": ("modules.container_image", "ContainerImage"),
+    "container_network": ("modules.container_network", "ContainerNetwork"),
+    "container_volume": ("modules.container_volume", "ContainerVolume"),
 }
 _HOST_REFRESHES: Mapping[str, tuple[str, str]] = {
     "daemon-reload": ("modules.unit", "daemon_reload"),

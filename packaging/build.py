@@ -26,6 +26,12 @@ from agent.settings import Settings  # noqa: E402
 BUILD = HERE / "build"
 ROOT = BUILD / "root"
 MAINTAINER = "gitops-agent maintainers <maintainers@example.com>"  # as in nfpm.yaml
+EXAMPLES = {
+    "repository": "https://git.example.com/fleet.git",
+    "fallbacks": "[https://mirror.example.com/fleet.git]",
+    "host": "web-01",
+    "verify": "range",
+}
 DOC = "usr/share/doc/gitops-agent"
 
 
@@ -75,7 +81,7 @@ def _settings() -> Iterator[str]:
     yield ""
     for field in fields(Settings):
         default = str(field.default).lower() if isinstance(field.default, bool) else field.default
-        example = {"repository": "https://git.example.com/fleet.git", "host": "web-01"}.get(field.name, default)
+        example = EXAMPLES.get(field.name, default)
         yield f"# {field.metadata['doc']}\n#{field.name}: {example}".rstrip()
 
 

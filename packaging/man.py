@@ -73,7 +73,7 @@ def exits() -> Iterator[tuple[str, str]]:
 
 
 def _default(value: object) -> str:
-    if value in ("", None):
+    if value in ("", None, ()):
         return ""
     return escape(f" Default: {str(value).lower() if isinstance(value, bool) else value}.")
 
@@ -82,7 +82,9 @@ FILES = {
     "/etc/gitops-agent/agent.yaml": "The settings.",
     "/etc/gitops-agent/agent.d/*.yaml": "More settings, read after it; for your own tools.",
     "/etc/gitops-agent/known_hosts": "Host keys of the remote, for ssh.",
+    "/etc/gitops-agent/trusted.d": "Keys whose signatures of commits count.",
     "/var/lib/gitops-agent/state.db": "What is owned, what it was before, owed restarts, history.",
+    "/var/lib/gitops-agent/floor.json": "The accepted revision once more, who signed it, and what was refused or accepted by a person.",
     "/var/lib/gitops-agent/repo.git": "The clone.",
     "/var/lib/gitops-agent/catalog.json": "The compiled catalog, kept to save compiling it again.",
     "/var/lib/gitops-agent/ssh-home": "The host keys that are trusted, as the Git library wants them; there with ssh remotes.",

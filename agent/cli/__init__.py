@@ -22,6 +22,7 @@ VERBS = {  # verb -> module, in the order of --help
     "unpin": ("agent.cli.unpin", "go on with the newest revision"),
     "retry": ("agent.cli.retry", "try again what failed or was rolled back"),
     "prune": ("agent.cli.prune", "show or approve the removal of what left Git"),
+    "source": ("agent.cli.source", "show where revisions come from, and accept one that was refused"),
     "secret": ("agent.cli.secret", "make secrets that only some hosts can open"),
     "run": ("agent.cli.run", "be the daemon, in the foreground (what the systemd unit starts)"),
     "version": ("agent.cli.version", "show the version"),

@@ -11,7 +11,7 @@ from functools import partial
 
 from agent.apply import Conduct, Outcome
 from agent.cli.parser import add_json, add_place
-from agent.cli.passing import Asked, Stop, desired_for, make_pass
+from agent.cli.passing import Asked, Stop, desired_for, make_pass, note_lost_state
 from agent.cli.progress import Progress, applying, observing
 from agent.cli.session import site_of, writing
 from agent.cli.text import one_line, outcome_line, paint, printable
@@ -41,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
     stop.listen()
     with Progress() as progress, writing(site_of(options)) as session:
         progress.say(f"asking {session.site.remote.shown}")
+        note_lost_state(session)
         desired = desired_for(session, "apply", options.ref)
         progress.say(observing(len(desired.compiled.catalog.nodes)))
         tell = _silent if options.json else partial(_tell, progress)

@@ -11,7 +11,7 @@ from typing import Any
 
 from agent.apply import Conduct, InHand, Outcome
 from agent.cli.parser import add_place
-from agent.cli.passing import Asked, Stop, desired_for, make_pass, note_contact, unmoved
+from agent.cli.passing import Asked, Stop, desired_for, make_pass, note_contact, note_lost_state, unmoved
 from agent.cli.session import Session, site_of, writing
 from agent.errors import AgentError, ConfigInvalid, FetchFailed, RevisionError
 from agent.report import Report, outcome_to_json, report_to_json
@@ -53,6 +53,7 @@ def _given_settings() -> Settings:
 
 def _run(session: Session, asked: Asked, stop: Stop, started: float) -> int:
     reason = asked.reason
+    note_lost_state(session)
     if reason == "poll" and session.store.recall("in_force"):
         try:
             if unmoved(session):
@@ -73,14 +74,15 @@ def _run(session: Session, asked: Asked, stop: Stop, started: float) -> int:
     report = make_pass(session, asked, desired, Conduct(tell, stop, begin=_begin), started)
     retry = report.rejection.retry.name if isinstance(report.rejection, RevisionError) else ""
     status = 1 if report.rejection is not None else report.exit_status
-    again = {"again_at": _again_at(report, session.site.health_interval)}
+    again = {"again_at": _again_at(report, session.site.health_interval), "overtaken": report.overtaken}
     _emit("report", **{**report_to_json(report), **again, "exit": status, "retry": retry, "outcomes": []})
     return status
 
 
 def _again_at(report: Report, health_interval: int) -> float:
     """When the daemon looks again, before its timers do: to try what failed, and to watch what has to prove itself."""
-    moments = [float(report.retry_at), time.time() + health_interval if report.soak_until else 0.0]
+    look = min(time.time() + health_interval, report.soak_until)
+    moments = [float(report.retry_at), look]
     return min((moment for moment in moments if moment), default=0.0)
 
 

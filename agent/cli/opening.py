@@ -1,4 +1,4 @@
-"""How secrets are opened and sealed: by the programs age and sops, with a key of this host."""
+"""How secrets are opened and sealed, by the programs age and sops with a key of this host, and how signatures are judged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any
 
 from agent.secrets import Open, SecretUnavailable
-from modules.api import ResourceError
+from agent.source import Trust
+from modules.api import Completed, ResourceError
 
 
 def opener(identity: str) -> Open:
@@ -51,3 +52,14 @@ def seal(recipients: Sequence[str], data: bytes) -> bytes:
 
     named = [word for recipient in recipients for word in ("--recipient", recipient)]
     return commands.convert(("age", "--encrypt", "--armor", *named), data)
+
+
+def trust(mode: str, directory: str) -> Trust:
+    """Whose signatures count, judged by the programs gpgv and ssh-keygen."""
+    return Trust(mode, directory, _ask)
+
+
+def _ask(argv: Sequence[str], data: bytes) -> Completed:
+    from agent.host import commands
+
+    return commands.ask(argv, data)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from types import FrameType
 
@@ -13,7 +14,7 @@ from agent import journal, orders, track
 from agent.apply import BLOCKED, FAILED, Conduct, Outcome
 from agent.cli.session import Session
 from agent.cli.text import differences
-from agent.desired import Desired, desired_in_force, newest_desired
+from agent.desired import Desired, desired_by_itself, newest_desired, refusal, refuse
 from agent.errors import FetchFailed
 from agent.host import LocalHost
 from agent.host.ledger import Ledger
@@ -21,7 +22,7 @@ from agent.reconcile import Means, Result, hold
 from agent.report import Report, drift_to_json, remarks, summary
 from agent.report.standing import source_state, status_of
 from agent.status import read_status, write_status
-from agent.store import PassRecord
+from agent.store import PassRecord, Store
 
 
 @dataclass
@@ -51,27 +52,87 @@ class Asked:
     confirm_removals: bool = False
 
 
+def note_lost_state(session: Session) -> None:
+    """Say it when the state is gone that the status file tells of, and keep that no older history is let in.
+
+    The status file lies in memory beside the daemon, so it outlives a state directory that somebody removed.
+    """
+    site, store = session.site, session.store
+    status = read_status(site.status_path)
+    held = status.get("revision", {}).get("commit", "")
+    if held and status.get("state_dir") == site.state_dir and not store.recall("in_force"):
+        store.remember(in_force=held)
+        lost = f"the state in {site.state_dir} was gone while {held[:7]} was held; it is begun anew, and what is here already is left as it is when it leaves Git"
+        store.notices.append(lost)
+        if _journalled(session):
+            journal.send("state_lost", lost, revision=held)
+
+
+ASK_NOBODY = ("drift", "retry")  # passes that do not ask the remote
+
+
 def desired_for(session: Session, reason: str, ref: str | None) -> Desired:
     """Find what is to be held in a pass of this reason. Raises RevisionError when there is nothing to hold."""
+    if reason != "poll":
+        session.source.contacts.forgive()
     if session.site.working_tree or ref:
         return session.newest(ref)
-    if reason in ("drift", "retry"):
-        return desired_in_force(session.source, session.store, session.compiled)
-    return newest_desired(session.source, session.store, session.compiled)
+    if reason in ASK_NOBODY:
+        return desired_by_itself(session.source, session.floor, session.store, session.compiled)
+    return newest_desired(session.source, session.floor, session.store, session.compiled)
 
 
 def unmoved(session: Session) -> bool:
-    """Ask the remote for one ref: tell whether it is the one last attempted. Raises FetchFailed."""
-    return session.source.remote_tip() == session.store.recall("attempted")
+    """Ask the remote for one ref: tell whether nothing is to be done about it. Raises FetchFailed.
+
+    It was attempted, by the same keys, is held or still refused, and the clone can still be read.
+    """
+    source, store = session.source, session.store
+    tip, held = source.remote_tip(), store.recall("in_force")
+    if (tip, source.trust.mark()) != (store.recall("attempted"), store.recall("attempted_by")):
+        return False
+    if tip == held:
+        return source.holds(held)
+    silent = read_status(session.site.status_path).get("source", {}).get("state") == "failed"
+    return (
+        refusal(store) is not None and not silent and source.holds(held)
+    )  # what was refused is said again after a silence
+
+
+class Overtaken:
+    """Tells whether the remote has a newer revision than was attempted; it is asked as often as for a poll."""
+
+    def __init__(self, session: Session, attempted: str) -> None:
+        self.newer = False
+        self._source, self._attempted = session.source, attempted
+        self._every = session.site.limits["poll_seconds"]
+        self._next = time.monotonic() + self._every
+
+    def __call__(self) -> bool:
+        """Ask, unless it was asked lately; a remote that does not answer has nothing newer."""
+        if not self.newer and self._attempted and time.monotonic() >= self._next:
+            self._next = time.monotonic() + self._every
+            with contextlib.suppress(FetchFailed):
+                self.newer = self._source.remote_tip() != self._attempted
+        return self.newer
+
+
+def _attempted(session: Session, asked: Asked, desired: Desired) -> str:
+    """The newest revision that was seen; nothing when this pass is not about the branch."""
+    if session.site.working_tree or asked.reason == "apply":
+        return ""
+    seen = "" if desired.rejection else desired.revision.commit
+    return desired.attempted or seen or session.store.recall("attempted")
 
 
 def make_pass(session: Session, asked: Asked, desired: Desired, conduct: Conduct, started: float) -> Report:
     """Hold the host to what is desired, then write the history (when anything happened) and the status file."""
     site, store = session.site, session.store
     ledger = Ledger(site.ledger_path, site.verify_content_every)
-    host = LocalHost(site.root, desired.read, site.engine_socket, ledger, site.state_dir)
+    host = LocalHost(site.root, desired.read, site.engine, ledger, site.state_dir)
     conduct = _conduct(session, asked, desired, conduct)
-    result = hold(desired, host, session.source, store, Means(conduct, site.care))
+    overtaken = Overtaken(session, _attempted(session, asked, desired))
+    result = hold(desired, host, session.source, store, Means(conduct, replace(site.care, overtaken=overtaken)))
     ledger.save()
     held = result.desired
     report = Report(
@@ -87,11 +148,19 @@ def make_pass(session: Session, asked: Asked, desired: Desired, conduct: Conduct
         health=result.health,
         held_back=conduct.held_back,
         orders=orders.to_json(store),
-        soak_until=soak.until if (soak := track.soaking(store)) else 0,
-        retry_at=_retry_at(session, result),
+        soak_until=_soak_until(store, result, time.time()),
+        retry_at=_retry_at(session, result, conduct.held_back),
         good=track.good(store),
         one_way=result.one_way,
-        notices=[*store.notices, *session.source.notices, *host.notices, *remarks(result.outcomes)],
+        notices=[
+            *store.notices,
+            *session.floor.notices,
+            *session.source.notices,
+            *host.notices,
+            *remarks(result.outcomes),
+        ],
+        origin=session.origin(held.revision.commit),
+        overtaken=overtaken.newer,
     )
     _write(session, report)
     if _journalled(session):
@@ -113,8 +182,16 @@ def _conduct(session: Session, asked: Asked, desired: Desired, conduct: Conduct)
     )
 
 
-def _retry_at(session: Session, result: Result) -> int:
-    """When a failed pass is tried again, at the latest; 0 when it was fine."""
+def _soak_until(store: Store, result: Result, now: float) -> int:
+    """Until when the revision that is held has to stay healthy; 0 when it is past that, or need not."""
+    soak = track.soaking(store, result.desired.compiled.plan)
+    return soak.until if soak and soak.until > now else 0
+
+
+def _retry_at(session: Session, result: Result, held_back: str) -> int:
+    """When a failed pass is tried again, at the latest; 0 when it was fine, or a person has to act first."""
+    if held_back:
+        return 0
     if all(outcome.result not in (FAILED, BLOCKED) for outcome in result.outcomes):
         track.succeeded(session.store)
         return 0
@@ -135,7 +212,9 @@ def _tell_both(tell: Callable[[Outcome], None], revision: str, outcome: Outcome)
 
 def _journal(report: Report) -> None:
     revision = report.revision.commit
-    if report.rejection is not None:
+    for notice in report.notices:
+        journal.send("noticed", notice, revision=revision)
+    if report.rejection is not None and report.reason not in ASK_NOBODY:
         result = "unreachable" if isinstance(report.rejection, FetchFailed) else "refused"
         journal.send(result, str(report.rejection), revision=report.attempted)
     if report.changed or report.exit_status:
@@ -146,8 +225,10 @@ def _journal(report: Report) -> None:
 
 
 def _write(session: Session, report: Report) -> None:
-    if report.reason not in ("drift", "retry") and not isinstance(report.rejection, FetchFailed):
-        session.store.remember(attempted=report.attempted or report.revision.commit)
+    if not isinstance(report.rejection, FetchFailed):
+        refuse(session.store, report.rejection, report.attempted or report.revision.commit)
+        if report.reason not in ASK_NOBODY:
+            session.store.remember(attempted_by=session.source.trust.mark())
     last = session.store.last_pass()
     failing = sorted(outcome.id for outcome in report.outcomes if outcome.result in ("failed", "blocked", "pending"))
     message = str(report.rejection or report.held_back or ", ".join(failing))
@@ -169,7 +250,8 @@ def _write(session: Session, report: Report) -> None:
             )
         )
     path = session.site.status_path
-    write_status(path, status_of(report, read_status(path), session.site.limits))
+    status = status_of(report, read_status(path), session.site.limits)
+    write_status(path, {**status, "state_dir": session.site.state_dir})
 
 
 def note_contact(session: Session, error: FetchFailed | None) -> None:
@@ -177,13 +259,13 @@ def note_contact(session: Session, error: FetchFailed | None) -> None:
     path = session.site.status_path
     status = read_status(path)
     if status:
-        before = status.get("source", {})
+        before, origin = status.get("source", {}), session.origin(status["revision"]["commit"])
         if error is None:
-            status["source"] = {**before, "fetched_at": round(time.time(), 3)}
+            status["source"] = {**before, **asdict(origin), "fetched_at": round(time.time(), 3)}
             if before.get("state") == "failed":
                 status["source"] |= {"state": "current", "error": ""}
         else:
-            status["source"] = source_state(before, error, "", time.time())
+            status["source"] = source_state(before, error, "", origin, time.time())
             if before.get("state") != "failed" and _journalled(session):  # once, not with every poll
                 journal.send("unreachable", str(error))
         write_status(path, status)

@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
         progress.say(observing(len(desired.compiled.catalog.nodes)))
         site = session.site
         ledger = Ledger(site.ledger_path, site.verify_content_every)
-        host = LocalView(site.root, desired.read, site.engine_socket, ledger)
+        host = LocalView(site.root, desired.read, site.engine, ledger)
         with progress.ticking():
             plan = plan_desired(desired, host, session.store)
         progress.clear()

@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
 def _removals(session: Session) -> list[Removal]:
     """Everything that would be taken away."""
     desired = session.newest()
-    host = LocalView(session.site.root, desired.read, session.site.engine_socket)
+    host = LocalView(session.site.root, desired.read, session.site.engine)
     return [found for found in plan_desired(desired, host, session.store).removals if found.undo is not None]
 
 

@@ -15,13 +15,17 @@ from functools import partial
 from agent.apply.approval import Approval
 from agent.apply.drift import Repairs
 from agent.catalog.cache import Cache, Compiled
-from agent.cli.opening import opener
+from agent.cli.opening import opener, trust
 from agent.desired import Desired, compile_tree
 from agent.errors import ConfigInvalid, StateUnusable
 from agent.health import Timing
+from agent.host.engine_choice import EngineChoice
 from agent.reconcile import Care
+from agent.report import Origin
 from agent.settings import Settings, load
-from agent.source import Remote, Source, Tree, WorkingTree
+from agent.source import Contacts, Remote, Revision, Source, Tree, Trust, WorkingTree
+from agent.source.floor import Floor
+from agent.status import read_status
 from agent.store import Store
 
 
@@ -34,8 +38,10 @@ class Site:
     state_dir: str
     runtime_dir: str
     remote: Remote
+    fallbacks: tuple[Remote, ...]
+    trust: Trust
     working_tree: bool
-    engine_socket: str
+    engine: EngineChoice
     secret_identity: str
     care: Care
     health_interval: int  # seconds
@@ -53,6 +59,11 @@ class Site:
     def ledger_path(self) -> str:
         """What is known of files without reading them."""
         return os.path.join(self.runtime_dir, "ledger")
+
+    @property
+    def floor_path(self) -> str:
+        """The accepted commit, and what was decided about others."""
+        return os.path.join(self.state_dir, "floor.json")
 
     @property
     def cache_path(self) -> str:
@@ -82,8 +93,10 @@ def site_of(options: argparse.Namespace, settings: Settings | None = None) -> Si
         if not options.state_dir or root == "/"
         else os.path.abspath(options.state_dir),
         remote=remote,
+        fallbacks=tuple(settings.remote(url, settings.branch) for url in settings.fallbacks if not options.repo),
+        trust=trust(settings.verify, settings.trusted_keys),
         working_tree=options.working_tree,
-        engine_socket=settings.container_engine,
+        engine=EngineChoice(settings.container_engine, settings.registry_auth_file),
         secret_identity=settings.secret_identity,
         care=_care(settings),
         health_interval=settings.health_interval,
@@ -114,6 +127,7 @@ class Session:
     site: Site
     store: Store
     source: Source
+    floor: Floor
     cache: str  # path of the compiled catalog; empty when it cannot be read
     writable: bool
 
@@ -127,8 +141,19 @@ class Session:
         if self.site.working_tree:
             tree = WorkingTree(self.site.remote.url)
             return Desired(self.compiled(tree), tree, self.compiled)
-        revision = self.source.at(ref) if ref else self.source.fetch(self.store.recall("in_force") or None)
+        revision = self._named(ref) if ref else self.source.fetch(self.floor.commit)
         return Desired(self.compiled(revision), revision, self.compiled)
+
+    def _named(self, ref: str) -> Revision:
+        """What a person asks for by name; to look at it, nobody needs to have signed it."""
+        revision = self.source.at(ref)
+        if self.writable:
+            self.source.judge(revision, self.floor.commit)
+        return revision
+
+    def origin(self, in_force: str) -> Origin:
+        """Where revisions come from, and who signed the one in force."""
+        return Origin(self.floor.commit, self.floor.signer(in_force), self.source.contacts.to_json())
 
 
 @contextlib.contextmanager
@@ -137,12 +162,13 @@ def reading(site: Site) -> Iterator[Session]:
     with contextlib.ExitStack() as stack:
         directory = tempfile.mkdtemp(prefix="gitops-agent-")
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
-        source = Source(site.remote, os.path.join(directory, "repo.git"))
+        source = _source(site, os.path.join(directory, "repo.git"))
         known = os.access(os.path.join(site.state_dir, "state.db"), os.R_OK)
         if known:
             source.borrow(os.path.join(site.state_dir, "repo.git"))
         store = stack.enter_context(Store(site.state_dir if known else directory, writable=False))
-        yield Session(site, store, source, site.cache_path if known else "", writable=False)
+        floor = _floor(site, store, source, writable=False)
+        yield Session(site, store, source, floor, site.cache_path if known else "", writable=False)
 
 
 @contextlib.contextmanager
@@ -153,10 +179,26 @@ def writing(site: Site) -> Iterator[Session]:
     for directory, mode in ((site.state_dir, 0o700), (site.runtime_dir, 0o755)):
         make_directory(directory, mode)
     with held(os.path.join(site.runtime_dir, "lock")):
-        source = Source(site.remote, os.path.join(site.state_dir, "repo.git"))
+        source = _source(site, os.path.join(site.state_dir, "repo.git"))
         source.recover()
         with Store(site.state_dir, writable=True) as store:
-            yield Session(site, store, source, site.cache_path, writable=True)
+            floor = _floor(site, store, source, writable=True)
+            yield Session(site, store, source, floor, site.cache_path, writable=True)
+
+
+def _source(site: Site, clone: str) -> Source:
+    known = read_status(site.status_path).get("source", {}).get("remotes", ())
+    return Source(Contacts((site.remote, *site.fallbacks), known), clone, site.trust)
+
+
+def _floor(site: Site, store: Store, source: Source, *, writable: bool) -> Floor:
+    """The floor; a status file is in memory, and so outlives a state directory that is removed under a running agent."""
+
+    def of_status() -> str:
+        return str(read_status(site.status_path).get("source", {}).get("accepted", ""))
+
+    witnesses = {"the clone": lambda: source.accepted, "the status file": of_status}
+    return Floor(store, site.floor_path, witnesses, writable=writable)
 
 
 def make_directory(path: str, mode: int) -> None:

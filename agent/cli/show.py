@@ -54,7 +54,7 @@ def find(catalog: Catalog, name: str) -> Node:
 def node_to_json(node: Node) -> dict[str, Any]:
     """One resource: its fields, its place, and what it depends on."""
     kind, fields = encode(node.resource, with_data=False)
-    fields |= dict.fromkeys(node.resource.secrets(), SECRET)
+    fields |= dict.fromkeys(node.resource.secret_fields(), SECRET)
     return {
         "id": node.id,
         "kind": kind,
@@ -67,7 +67,7 @@ def node_to_json(node: Node) -> dict[str, Any]:
 
 
 def _lines(node: Node) -> list[str]:
-    lines, secret = [join_columns(one_line(node.id), one_line(str(node.place)))], node.resource.secrets()
+    lines, secret = [join_columns(one_line(node.id), one_line(str(node.place)))], node.resource.secret_fields()
     for field in dataclasses.fields(node.resource):
         value = getattr(node.resource, field.name)
         if value is not None and field.name != node.resource.identity_field:

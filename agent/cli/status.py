@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from agent.cli.text import (
@@ -72,7 +72,7 @@ def _daemon(path: str) -> dict[str, Any]:
 
 def _details(status: Mapping[str, Any], daemon: Mapping[str, Any]) -> Iterator[str]:
     if status:
-        yield _source_line(status)
+        yield from _source_lines(status)
         yield from _sync_lines(status)
         yield _operation_line(status)
         yield from _health_lines(status)
@@ -83,13 +83,26 @@ def _details(status: Mapping[str, Any], daemon: Mapping[str, Any]) -> Iterator[s
     yield _next_line(status, daemon)
 
 
-def _source_line(status: Mapping[str, Any]) -> str:
+def _source_lines(status: Mapping[str, Any]) -> Iterator[str]:
     source, revision = status["source"], status["revision"]
     fetched = f"asked {ago(source['fetched_at'])}" if source["fetched_at"] else "never reached"
     by = f" by {printable(revision['author'])}" if revision["author"] else ""
+    if source.get("signed_by"):
+        by = f", signed by {one_line(source['signed_by'])}"
     said = f' "{printable(revision["summary"])}"' if revision["commit"] else ""
-    text = f"source     {source['state']:<9} {held(status)}{said}{by}, {fetched}"
-    return f"{text}\n           {first_line(source['error'])}" if source["error"] else text
+    yield f"source     {source['state']:<9} {held(status)}{said}{by}, {fetched}"
+    if source["error"]:
+        yield f"           {first_line(source['error'])}"
+    else:
+        yield from _fallback_line(source.get("remotes", ()))
+
+
+def _fallback_line(remotes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Say it when the first remote is silent and another one answers."""
+    if remotes and remotes[0]["failures"]:
+        answered = max(remotes, key=lambda remote: float(remote["answered_at"]))
+        silent = f"since {clock(remotes[0]['answered_at'])}" if remotes[0]["answered_at"] else "yet"
+        yield f"           {first_line(remotes[0]['error'])} (no answer {silent}); {one_line(answered['url'])} answers"
 
 
 def _sync_lines(status: Mapping[str, Any]) -> Iterator[str]:

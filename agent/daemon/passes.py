@@ -114,9 +114,11 @@ class Passes:
             self._without_report(child, status)
         else:
             self._note(report)
+        if not report or child.reason in ("drift", "retry"):
+            return  # these do not ask the remote, so they say nothing of it
         if report.get("retry") == "BACK_OFF":
             self._back_off.failed()
-        elif report and child.reason not in ("drift", "retry"):  # a drift pass does not ask the remote
+        else:
             self._back_off.succeeded()
 
     def _note(self, report: Mapping[str, Any]) -> None:
@@ -126,6 +128,8 @@ class Passes:
             return
         summary = report["summary"]
         self._again(float(report.get("again_at", 0)))
+        if report.get("overtaken"):
+            self.ask("poll")
         if report["revision"]:
             self._verdict = f"{report['verdict']} {report['revision'][:7]}: {summary}"
         else:

@@ -13,12 +13,14 @@ from functools import cached_property
 
 from agent.host.accounts import LocalAccounts
 from agent.host.backups import Backups
+from agent.host.engine_choice import EngineChoice
 from agent.host.files import LocalFiles, LocalFileView
 from agent.host.ledger import Ledger
 from agent.host.walk import Walk
 from modules.api import Completed, Content, Engine, EngineView, Repair, ResourceError
 
 _LOOK_SECONDS = 0.2  # how often what is waited for is looked at
+_ANY = EngineChoice()
 
 
 def no_blob(blob: str) -> bytes:
@@ -33,13 +35,13 @@ class LocalView:
         self,
         root: str = "/",
         read_blob: Callable[[str], bytes] = no_blob,
-        engine_socket: str = "",
+        engine: EngineChoice = _ANY,
         ledger: Ledger | None = None,
     ) -> None:
-        """`read_blob` gives the bytes of an object of the repository; `engine_socket` is empty for the usual ones."""
+        """`read_blob` gives the bytes of an object of the repository."""
         self._prefix = os.path.realpath(root).rstrip("/")
         self._read_blob = read_blob
-        self._engine_socket = engine_socket
+        self._engine_choice = engine
         self._walk = Walk(self._prefix)
         self._ledger = ledger or Ledger()
         self._view = LocalFileView(self._walk, self._ledger)
@@ -88,7 +90,7 @@ class LocalView:
     def _engine(self) -> Engine:
         from agent.host.engine import open_engine
 
-        return open_engine(self._engine_socket)
+        return open_engine(self._engine_choice)
 
 
 class LocalHost(LocalView):
@@ -98,12 +100,12 @@ class LocalHost(LocalView):
         self,
         root: str = "/",
         read_blob: Callable[[str], bytes] = no_blob,
-        engine_socket: str = "",
+        engine: EngineChoice = _ANY,
         ledger: Ledger | None = None,
         state_dir: str = "",
     ) -> None:
         """As a view; `state_dir` is where backups and what is being fetched are kept private (empty: nowhere)."""
-        super().__init__(root, read_blob, engine_socket, ledger)
+        super().__init__(root, read_blob, engine, ledger)
         self._state_dir = state_dir
         self._backups = Backups(os.path.join(state_dir, "backups") if state_dir else "")
         self._repaired: set[tuple[str, ...]] = set()

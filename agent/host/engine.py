@@ -1,7 +1,6 @@
-"""The container engine behind its Unix socket: looked at with the standard library, changed through the docker library.
+"""The container engine behind its Unix socket: Docker, or Podman where it speaks the same.
 
-A pass in which nothing differs only lists containers. The docker library costs up to 0.3 s to import, so it is loaded
-when something is to be changed, or looked at more closely for a change.
+A pass in which nothing differs only lists containers, and reads what other kinds name.
 """
 
 from __future__ import annotations
@@ -10,31 +9,28 @@ import importlib.util
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Mapping, Sequence
+from urllib.parse import quote
 
-from agent.host.engine_errors import explained
+from agent.host.credentials import Credentials
+from agent.host.engine_choice import DOCKER, PODMAN, EngineChoice
+from agent.host.engine_client import ANSWER_SECONDS, NO_LIBRARY, Client
 from agent.host.engine_socket import Connection
+from agent.host.registry import Reference, newest_digest
 from modules.api import Engine, Json, ResourceError, Unsupported
 
-DEFAULT_SOCKET = "unix:///var/run/docker.sock"
-NO_LIBRARY = "the docker library for Python is not installed; `apt install python3-docker`"
 OLDEST_API, NEWEST_API = (1, 41), (1, 44)  # what we speak: Docker 20.10 and Podman 4 to Docker 29
-ANSWER_SECONDS = 60  # for one request, on top of what a container may take to stop
-PULL_SECONDS = 600
-SILENCE_SECONDS = 120  # of a pull that says nothing
 POLL_SECONDS = 0.1
 MAX_LOG_CHARACTERS = 2000
 
 
-def open_engine(socket: str = "") -> Engine:
-    """The engine at a Unix socket, a path or a `unix://` address; empty for the usual one.
+def open_engine(choice: EngineChoice) -> Engine:
+    """The engine that is chosen.
 
     Raises Unsupported when there is none, or no library to change it with; ResourceError when it does not answer.
     """
-    connection = Connection(socket or DEFAULT_SOCKET)
-    spoken = connection.version()
+    connection = Connection(choice.address())
+    spoken, is_podman = connection.version()
     if importlib.util.find_spec("docker") is None:
         raise Unsupported(NO_LIBRARY)
     version = min(NEWEST_API, _numbers(spoken))
@@ -42,7 +38,10 @@ def open_engine(socket: str = "") -> Engine:
         raise Unsupported(
             f"the engine at {connection.address} speaks only API {spoken}; upgrade it (Docker 20.10 or later)"
         )
-    return _Engine(connection, f"{version[0]}.{version[1]}")
+    engine = _Podman if is_podman else _Engine
+    found = engine(connection, f"{version[0]}.{version[1]}", Credentials(choice.registry_auth_file))
+    found.quadlet = choice.quadlet
+    return found
 
 
 def _numbers(version: str) -> tuple[int, int]:
@@ -50,22 +49,60 @@ def _numbers(version: str) -> tuple[int, int]:
     return int(major), int(minor)
 
 
-class _Engine:
-    """An engine that answers."""
+class _Engine(Client):
+    """Docker, or what speaks as it does (modules.api.Engine)."""
 
-    def __init__(self, connection: Connection, version: str) -> None:
-        self._connection, self._version = connection, version
-        self._loaded: Any = None  # the library's APIClient
+    program = DOCKER
+    quadlet = False
+    _unreachable: dict[str, ResourceError]
 
     def containers(self, names: Sequence[str]) -> Mapping[str, Json]:
         pattern = f"^/?({'|'.join(map(re.escape, names))})$"  # one, since the engine compiles each for each container
         query = {"all": "1", "filters": json.dumps({"name": [pattern]})}
-        found = self._connection.get(f"/v{self._version}/containers/json", query)
-        by_name = {name.removeprefix("/"): entry for entry in found for name in entry["Names"]}
+        by_name = {
+            name.removeprefix("/"): entry for entry in self.get("/containers/json", query) for name in entry["Names"]
+        }
         return {name: by_name[name] for name in names if name in by_name}
 
+    def image(self, reference: str) -> Json | None:
+        return self.found(f"/images/{quote(reference, safe='/:@')}/json")
+
+    def network(self, name: str) -> Json | None:
+        found = self.found(f"/networks/{quote(name)}")
+        return found if found is not None and found["Name"] == name else None  # it also goes by the beginning of an id
+
+    def volume(self, name: str) -> Json | None:
+        return self.found(f"/volumes/{quote(name)}")
+
+    def users(self, *, network: str = "", volume: str = "", image: str = "") -> Sequence[str]:
+        given = {"network": network, "volume": volume, "ancestor": image}
+        filters = {name: [value] for name, value in given.items() if value}
+        listed = self.get("/containers/json", {"all": "1", "filters": json.dumps(filters)})
+        return sorted(name.removeprefix("/") for entry in listed for name in entry["Names"][:1])
+
+    def newest(self, reference: str) -> str:
+        """Ask each registry once in a pass whether it answers at all: one that is down must not cost a time-out an image."""
+        registry = Reference.parse(reference).registry
+        self.__dict__.setdefault("_unreachable", {})
+        if registry in self._unreachable:
+            raise self._unreachable[registry]
+        try:
+            return self._newest(reference)
+        except ResourceError as error:
+            self._unreachable[registry] = error
+            raise
+
+    def _newest(self, reference: str) -> str:
+        registry = Reference.parse(reference).registry
+        login = self._credentials.of(registry)
+        headers = {"X-Registry-Auth": login.header(registry)} if login else {}
+        path = f"/v{self._version}/distribution/{quote(reference, safe='/:@')}/json"
+        what = f"registry {registry} cannot be asked which image {reference} is by now"
+        found = self._connection.get(path, {}, headers=headers, what=what)
+        return str(found["Descriptor"]["digest"])
+
     def inspect(self, name: str) -> Json | None:
-        found = self._found(f"container {name} cannot be inspected", "inspect_container", name)
+        found = self.found(f"/containers/{quote(name)}/json")
         is_it = found is not None and found["Name"] == f"/{name}"  # the engine also goes by the beginning of an id
         return found if is_it else None
 
@@ -81,124 +118,139 @@ class _Engine:
             time.sleep(POLL_SECONDS)
 
     def logs(self, name: str, lines: int) -> str:
-        with self._asking(f"the log of container {name} cannot be read") as client:
+        with self.asking(f"the log of container {name} cannot be read") as client:
             written: bytes = client.logs(name, stdout=True, stderr=True, tail=lines)
         return written.decode(errors="replace")[-MAX_LOG_CHARACTERS:]
 
-    def image_id(self, reference: str) -> str | None:
-        found = self._found(f"image {reference} cannot be inspected", "inspect_image", reference)
-        return None if found is None else str(found["Id"])
-
     def pull(self, reference: str) -> None:
-        """Fetch an image, in at most PULL_SECONDS; the library's own `pull` would wait for ever."""
-        what = f"image {reference} cannot be pulled"
-        with self._asking(what) as client:
-            from docker import auth, utils
+        self.download(reference)
 
-            repository, tag = utils.parse_repository_tag(reference)
-            registry, _ = auth.resolve_repository_name(repository)
-            credentials = auth.get_config_header(client, registry)
-            response = client.post(
-                f"{client.base_url}/v{self._version}/images/create",
-                params={"fromImage": repository, "tag": tag},
-                headers={"X-Registry-Auth": credentials} if credentials else {},
-                stream=True,
-                timeout=SILENCE_SECONDS,
-            )
-            with response:
-                _follow_pull(what, response, deadline=time.monotonic() + PULL_SECONDS)
+    def remove_image(self, reference: str) -> str:
+        with self.asking(f"image {reference} cannot be removed") as client:
+            from docker.errors import APIError, ImageNotFound
+
+            try:
+                client.remove_image(reference)
+            except ImageNotFound:
+                return ""
+            except APIError as error:
+                if error.status_code != 409:  # a conflict with what uses it
+                    raise
+                return str(error.explanation)
+            return ""
 
     def create(self, name: str, options: Json) -> None:
-        with self._asking("the container cannot be created") as client:
+        with self.asking("the container cannot be created") as client:
             client.create_container_from_config(dict(options), name)
 
+    def connect(self, network: str, name: str, endpoint: Json) -> None:
+        with self.asking(f"container {name} cannot be put into network {network}") as client:
+            url = f"{client.base_url}/v{self._version}/networks/{quote(network)}/connect"
+            _succeeded(client.post(url, json={"Container": name, "EndpointConfig": dict(endpoint)}))
+
+    def disconnect(self, network: str, name: str) -> None:
+        with self.asking(f"container {name} cannot be taken out of network {network}") as client:
+            client.disconnect_container_from_network(name, network, force=True)
+
     def start(self, name: str) -> None:
-        with self._asking(f"container {name} cannot be started") as client:
+        with self.asking(f"container {name} cannot be started") as client:
             client.start(name)
 
     def unpause(self, name: str) -> None:
-        with self._asking(f"container {name} cannot be unpaused") as client:
+        with self.asking(f"container {name} cannot be unpaused") as client:
             client.unpause(name)
 
     def stop(self, name: str, timeout_seconds: int) -> None:
-        with self._asking(f"container {name} cannot be stopped") as client:
+        with self.asking(f"container {name} cannot be stopped") as client:
             client.stop(name, timeout=timeout_seconds)
         deadline = time.monotonic() + ANSWER_SECONDS
         while time.monotonic() < deadline and self._listed(name) == "running":  # the list comes after the answer
             time.sleep(POLL_SECONDS)
 
     def restart(self, name: str, timeout_seconds: int) -> None:
-        with self._asking(f"container {name} cannot be restarted") as client:
+        with self.asking(f"container {name} cannot be restarted") as client:
             client.restart(name, timeout=timeout_seconds)
 
     def rename(self, name: str, new_name: str) -> None:
-        with self._asking(f"container {name} cannot be renamed to {new_name}") as client:
+        with self.asking(f"container {name} cannot be renamed to {new_name}") as client:
             client.rename(name, new_name)
 
     def retire(self, name: str) -> None:
-        with self._asking(f"the restart policy of container {name} cannot be changed") as client:
+        with self.asking(f"the restart policy of container {name} cannot be changed") as client:
             client.update_container(name, restart_policy={"Name": "no"})
 
     def remove(self, name: str, *, anonymous_volumes: bool) -> None:
-        with self._asking(f"container {name} cannot be removed") as client:
+        with self.asking(f"container {name} cannot be removed") as client:
             client.remove_container(name, v=anonymous_volumes, force=True)
+
+    def create_network(self, options: Json) -> None:
+        self._make("network", f"{options['Name']}", "/networks/create", options)
+
+    def remove_network(self, name: str) -> None:
+        with self.asking(f"network {name} cannot be removed") as client:
+            client.remove_network(name)
+
+    def create_volume(self, options: Json) -> None:
+        self._make("volume", f"{options['Name']}", "/volumes/create", options)
+
+    def remove_volume(self, name: str) -> None:
+        with self.asking(f"volume {name} cannot be removed") as client:
+            client.remove_volume(name)
+
+    def _make(self, what: str, name: str, path: str, options: Json) -> None:
+        with self.asking(f"{what} {name} cannot be made") as client:
+            _succeeded(client.post(f"{client.base_url}/v{self._version}{path}", json=dict(options)))
 
     def _listed(self, name: str) -> str:
         return str(self.containers([name]).get(name, {}).get("State", ""))
 
-    def _found(self, what: str, method: str, name: str) -> Json | None:
-        with self._asking(what) as client:
-            from docker.errors import NotFound
 
-            try:
-                found: Json = getattr(client, method)(name)
-            except NotFound:
-                return None
-            return found
+class _Podman(_Engine):
+    """Podman's Docker-compatible interface, where it differs."""
 
-    @contextmanager
-    def _asking(self, what: str) -> Iterator[Any]:
-        """Give the library's client, and its errors our words."""
+    program = PODMAN
+
+    def _newest(self, reference: str) -> str:
+        return newest_digest(reference, self._credentials)  # it has no /distribution
+
+    def remove(self, name: str, *, anonymous_volumes: bool) -> None:
+        """Podman removes none whose network others share; those of ours are made anew by their own resources."""
         try:
-            from docker.api.client import APIClient
-            from docker.errors import DockerException
-            from requests.exceptions import RequestException
-        except ImportError as error:
-            raise Unsupported(f"{NO_LIBRARY} ({error})") from error
+            super().remove(name, anonymous_volumes=anonymous_volumes)
+        except ResourceError as error:
+            sharing = re.findall(r"[0-9a-f]{64}", str(error).partition("must be removed before it")[2])
+            if not sharing or not all(self._is_ours(container) for container in sharing):
+                raise
+            for container in sharing:
+                super().remove(container, anonymous_volumes=False)
+            super().remove(name, anonymous_volumes=anonymous_volumes)
+
+    def _is_ours(self, container: str) -> bool:
+        found = self.found(f"/containers/{container}/json")
+        return found is None or "gitops-agent.spec" in (found["Config"]["Labels"] or {})
+
+    def retire(self, name: str) -> None:
+        """Podman 4 cannot; there only podman-restart.service, which is not enabled, would bring it back."""
         try:
-            if self._loaded is None:
-                self._loaded = APIClient(self._connection.address, version=self._version, timeout=ANSWER_SECONDS)
-            yield self._loaded
-        except (DockerException, RequestException) as error:
-            raise explained(what, getattr(error, "explanation", None) or str(error)) from error
-        except KeyError as error:  # the library looks for a message in every error that is JSON
-            raise explained(what, f"the engine's answer has no {error}") from error
+            super().retire(name)
+        except ResourceError as error:
+            if "404" not in str(error):
+                raise
+
+
+def _succeeded(response: object) -> None:
+    from docker.errors import create_api_error_from_http_exception
+    from requests.exceptions import HTTPError
+
+    try:
+        response.raise_for_status()  # type: ignore[attr-defined]
+    except HTTPError as error:
+        create_api_error_from_http_exception(error)
 
 
 def _is_decided(found: Json, *, steady: bool) -> bool:
     state = found["State"]
-    if state["Status"] != "running" or found["RestartCount"]:
+    if state["Status"] not in ("running", "created", "initialized") or found["RestartCount"]:
         return True
     health = (state.get("Health") or {}).get("Status", "none")
     return health == "unhealthy" or (steady and health != "starting")
-
-
-def _follow_pull(what: str, response: Any, *, deadline: float) -> None:  # noqa: ANN401  (of the library's own making)
-    """Read a pull's progress to its end. Raises ResourceError with the registry's words."""
-    for line in response.iter_lines():
-        said = _progress(line)
-        message = said.get("error") or (said.get("message") if response.status_code >= 400 else None)
-        if message:
-            raise explained(what, message)
-        if time.monotonic() > deadline:
-            raise ResourceError(f"{what}: it took longer than {PULL_SECONDS} s; the next pass goes on from there")
-    if response.status_code >= 400:
-        raise explained(what, f"the engine answered {response.status_code} {response.reason}")
-
-
-def _progress(line: bytes) -> Json:
-    try:
-        said = json.loads(line)
-    except ValueError:
-        said = None
-    return said if isinstance(said, dict) else {"error": f"the engine said {line[:200]!r}"}

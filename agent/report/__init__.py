@@ -19,6 +19,15 @@ from modules.checks import Health
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where revisions come from: the accepted commit, who signed the one in force, and what each remote last said."""
+
+    accepted: str = ""
+    signed_by: str = ""
+    remotes: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True)
 class Report:
     """One pass: why it ran, on which revision, and what each resource came to."""
 
@@ -38,7 +47,9 @@ class Report:
     retry_at: int = 0  # seconds since the epoch; 0 when nothing is tried again
     good: str = ""  # the commit that was last applied and stayed healthy
     one_way: Sequence[str] = ()  # what a revision that was rolled back did and cannot be undone
+    overtaken: bool = False  # the remote has a newer revision by now
     notices: Sequence[str] = ()
+    origin: Origin = Origin()
 
     @property
     def counts(self) -> dict[str, int]:

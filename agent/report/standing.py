@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from agent.apply import BLOCKED, FAILED, PENDING
 from agent.errors import FetchFailed, RevisionError, RevisionRejected
 from agent.health import worst
 from agent.plan import DRIFT
-from agent.report import Report, outcome_to_json, summary, verdict_to_json
+from agent.report import Origin, Report, outcome_to_json, summary, verdict_to_json
 from agent.report.conditions import conditions_of, waiting_for, with_ages
 from agent.source import Revision, WorkingTree
 from agent.status import FORMAT
@@ -94,16 +95,23 @@ def _revision(revision: Revision | WorkingTree, branch: str) -> dict[str, Any]:
 def _source(report: Report, previous: Mapping[str, Any], now: float) -> dict[str, Any]:
     before = previous.get("source", {})
     if report.reason in ("drift", "retry"):  # these do not ask the remote, so they know nothing new of it
-        return dict(before) or {"state": "unknown", "fetched_at": 0, "error": "", "attempted": ""}
-    return source_state(before, report.rejection, report.attempted, now)
+        known = dict(before) or {"state": "unknown", "fetched_at": 0, "error": "", "reason": "", "attempted": ""}
+        return {**known, **asdict(report.origin)}
+    return source_state(before, report.rejection, report.attempted, report.origin, now)
 
 
 def source_state(
-    before: Mapping[str, Any], rejection: RevisionError | None, attempted: str, now: float
+    before: Mapping[str, Any], rejection: RevisionError | None, attempted: str, origin: Origin, now: float
 ) -> dict[str, Any]:
     """What is known of the remote after asking it: current, failed (no answer), rejected (no good), or pinned."""
-    if isinstance(rejection, FetchFailed):
-        return {"state": "failed", "fetched_at": before.get("fetched_at", 0), "error": str(rejection), "attempted": ""}
-    pinned = isinstance(rejection, RevisionRejected) and rejection.reason == "Pinned"
-    state = "pinned" if pinned else "rejected" if rejection else "current"
-    return {"state": state, "fetched_at": round(now, 3), "error": str(rejection or ""), "attempted": attempted}
+    failed = isinstance(rejection, FetchFailed)
+    reason = rejection.reason if isinstance(rejection, RevisionRejected) else ""
+    state = "rejected" if rejection else "current"
+    return {
+        "state": "failed" if failed else "pinned" if reason == "Pinned" else state,
+        "fetched_at": before.get("fetched_at", 0) if failed else round(now, 3),
+        "error": str(rejection or ""),
+        "reason": reason,
+        "attempted": "" if failed else attempted,
+        **asdict(origin),
+    }

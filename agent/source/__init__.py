@@ -1,7 +1,7 @@
-"""Source: a bare repository of our own, and the remote it follows.
+"""Source: a bare repository of our own, and the remotes it follows.
 
-Nothing of ours refers to a commit before it is accepted: what is fetched goes to a ref that nothing relies on, is checked,
-and only then becomes the accepted one.
+Nothing of ours refers to a commit before it is accepted: what is fetched gets no ref (only git's own note of it, `FETCH_HEAD`), is
+checked, and only then becomes the accepted one.
 """
 
 from __future__ import annotations
@@ -12,24 +12,27 @@ import shutil
 from collections.abc import Iterable
 from typing import Any
 
-from agent.errors import FetchFailed, RevisionRejected, nearest_of
+from agent.errors import FetchFailed, nearest_of
+from agent.source.contacts import Contacts
 from agent.source.library import library
-from agent.source.network import REFS, download, download_branches, remote_refs
+from agent.source.network import REFS, download, remote_refs
 from agent.source.remote import Remote
 from agent.source.revision import Revision
+from agent.source.signatures import Trust
 from agent.source.tree import Below, Entry, Tree
 from agent.source.working_tree import WorkingTree
 
-__all__ = ["Below", "Entry", "Remote", "Revision", "Source", "Tree", "WorkingTree"]
+__all__ = ["Below", "Contacts", "Entry", "Remote", "Revision", "Source", "Tree", "Trust", "WorkingTree"]
 
 ACCEPTED = "refs/gitops-agent/accepted"
 
 
 class Source:
-    """The clone in a directory (made when it is missing) and its remote."""
+    """The clone in a directory (made when it is missing), the remotes in order, and whose signatures count."""
 
-    def __init__(self, remote: Remote, directory: str) -> None:
-        self.remote, self.directory = remote, directory
+    def __init__(self, remotes: Remote | Contacts, directory: str, trust: Trust = Trust()) -> None:  # noqa: B008
+        self.contacts = Contacts([remotes]) if isinstance(remotes, Remote) else remotes
+        self.remote, self.directory, self.trust = self.contacts.remotes[0], directory, trust
         self.notices: list[str] = []
         self._opened: Any = None
 
@@ -52,28 +55,33 @@ class Source:
             file.write(f"{other}/objects\n")
         known = pygit2.Repository(other).references.get(ACCEPTED)
         if known is not None:  # so that only what is newer is downloaded
-            self._accept(str(known.target))
+            self.accept(str(known.target))
+
+    def holds(self, commit: str) -> bool:
+        """Tell whether a commit is here and can be read."""
+        return self._has(commit)
 
     def remote_tip(self) -> str:
         """Ask which commit the branch is at; downloads nothing. Raises FetchFailed."""
         self._repository()
-        branch = self.remote.branch
-        refs = remote_refs(self.remote, self.directory)
-        if f"refs/heads/{branch}" not in refs:
-            raise self._no_such(branch, refs)
-        return refs[f"refs/heads/{branch}"]
+        return self.contacts.first_answer(self._tip_at)
 
-    def fetch(self, in_force: str | None) -> Revision:
-        """Get the newest commit of the branch, downloading only what is not here.
+    def fetch(self, accepted: str | None) -> Revision:
+        """Get the newest commit of the branch, downloading only what is not here, and accept it if it passes the gate.
 
-        Raises FetchFailed, and RevisionRejected when the branch no longer contains the revision in force.
+        Raises FetchFailed, and RevisionRejected when the branch no longer contains the accepted commit, or when it is
+        not signed as it should be; no ref has moved then.
         """
-        tip = self.remote_tip()
-        if not self._has(tip):
-            tip = self._download(f"refs/heads/{self.remote.branch}")
-        self._refuse_rewritten(tip, in_force)
+        from agent.source.gate import judge_history, judge_signatures  # the daemon does without
+
+        self._repository()
+        tip = self.contacts.first_answer(self._bring_tip)
         revision = self.revision(tip)
-        self._accept(tip)
+        if accepted and accepted != tip and not self.remote.allow_rewritten_history:
+            judge_history(self._repository(), tip, accepted, f"{self.remote.branch}@{tip[:7]}")
+        if accepted != tip:
+            revision.signed_by = judge_signatures(self._repository(), tip, accepted or "", self.trust)
+        self.accept(tip)
         return revision
 
     def at(self, name: str) -> Revision:
@@ -82,16 +90,37 @@ class Source:
         Raises FetchFailed.
         """
         self._repository()
-        refs = remote_refs(self.remote, self.directory)
+        return self.contacts.first_answer(lambda remote: self._named(remote, name))
+
+    def judge(self, revision: Revision, accepted: str) -> None:
+        """Hold a revision that a person asked for by name to the signatures that all need. Raises RevisionRejected."""
+        from agent.source.gate import contains, judge_signatures
+
+        if not accepted or not contains(self._repository(), accepted, revision.commit):
+            revision.signed_by = judge_signatures(self._repository(), revision.commit, accepted, self.trust)
+
+    def _named(self, remote: Remote, name: str) -> Revision:
+        refs = remote_refs(remote, self.directory)
         for ref in (f"{prefix}{name}" for prefix in REFS):
             if ref in refs:
                 commit = refs.get(f"{ref}^{{}}", refs[ref])
-                return self.revision(commit if self._has(commit) else self._download(ref))
+                return self.revision(commit if self._has(commit) else self._download(remote, ref))
         if not re.fullmatch("[0-9a-f]{7,40}", name):
-            raise self._no_such(name, refs)
+            raise _no_such(remote, name, refs)
         if not self._has(name):
-            download_branches(self.remote, self.directory)
+            self._download(remote, *(ref for ref in refs if ref.startswith("refs/heads/")))
         return self.revision(name)
+
+    def _tip_at(self, remote: Remote) -> str:
+        refs = remote_refs(remote, self.directory)
+        ref = f"refs/heads/{remote.branch}"
+        if ref not in refs:
+            raise _no_such(remote, remote.branch, refs)
+        return refs[ref]
+
+    def _bring_tip(self, remote: Remote) -> str:
+        tip = self._tip_at(remote)
+        return tip if self._has(tip) else self._download(remote, f"refs/heads/{remote.branch}")
 
     def revision(self, name: str) -> Revision:
         """Read a commit that is here, by id or name. Raises FetchFailed when there is none."""
@@ -107,14 +136,14 @@ class Source:
             f"there is no commit {name} in {self.remote.shown}", "check the name; only what the branch contains is here"
         )
 
-    def _download(self, ref: str) -> str:
+    def _download(self, remote: Remote, *refs: str) -> str:
         try:
-            return download(self.remote, self.directory, ref)
+            return download(remote, self.directory, refs)
         except FetchFailed as error:
             if "cannot be read" not in str(error) or not self._damaged():
                 raise
             self._set_aside("it is damaged")
-            return download(self.remote, self.directory, ref)
+            return download(remote, self.directory, refs)
 
     def _has(self, commit: str) -> bool:
         pygit2 = library(self.directory)
@@ -134,37 +163,22 @@ class Source:
             return True
         return False
 
-    def _refuse_rewritten(self, tip: str, in_force: str | None) -> None:
-        if not in_force or in_force == tip or self.remote.allow_rewritten_history or self._contains(tip, in_force):
-            return
-        shown = f"{self.remote.branch}@{tip[:7]}"
-        raise RevisionRejected(
-            f"{shown} does not contain {in_force[:7]}, the revision in force: the history was rewritten",
-            "push a commit on top of it, or set allow_rewritten_history: true in the settings",
-        )
-
-    def _contains(self, tip: str, commit: str) -> bool:
+    @property
+    def accepted(self) -> str:
+        """The commit that the clone has as the accepted one; empty when there is no clone, or none that can be read."""
+        if not os.path.isdir(self.directory):
+            return ""
         pygit2 = library(self.directory)
         try:
-            return self._has(commit) and bool(self._repository().descendant_of(tip, commit))
-        except pygit2.GitError as error:
-            hint = f"remove {self.directory}, and it is fetched again"
-            raise FetchFailed(f"the history of the clone cannot be read: {error}", hint) from error
+            found = pygit2.Repository(self.directory).references.get(ACCEPTED)
+        except pygit2.GitError:
+            return ""
+        return str(found.target) if found is not None else ""
 
-    def _accept(self, commit: str) -> None:
-        repository = self._repository()
-        known = repository.references.get(ACCEPTED)
-        if known is None or str(known.target) != commit:
-            repository.references.create(ACCEPTED, commit, force=True)
-
-    def _no_such(self, wanted: str, refs: Iterable[str]) -> FetchFailed:
-        branches = [name.removeprefix("refs/heads/") for name in refs if name.startswith("refs/heads/")]
-        if not branches:
-            return FetchFailed(f"{self.remote.shown} is empty: it has no branch", "push a first commit")
-        close = nearest_of(wanted, branches)
-        known = ", ".join(sorted(branches)[:8])
-        hint = f"did you mean {close}?" if close else "set `branch` in the settings"
-        return FetchFailed(f"{self.remote.shown} has no branch {wanted}; it has {known}", hint)
+    def accept(self, commit: str) -> None:
+        """Have the clone refer to a commit as the accepted one."""
+        if self.accepted != commit:
+            self._repository().references.create(ACCEPTED, commit, force=True)
 
     def _repository(self) -> Any:  # noqa: ANN401  (pygit2 is imported late)
         if self._opened is None:
@@ -186,3 +200,13 @@ class Source:
         pygit2.init_repository(self.directory, bare=True)
         self._opened = pygit2.Repository(self.directory)
         self.notices.append(f"the clone could not be used ({why}); it is now {aside}, and was fetched again")
+
+
+def _no_such(remote: Remote, wanted: str, refs: Iterable[str]) -> FetchFailed:
+    branches = [name.removeprefix("refs/heads/") for name in refs if name.startswith("refs/heads/")]
+    if not branches:
+        return FetchFailed(f"{remote.shown} is empty: it has no branch", "push a first commit")
+    close = nearest_of(wanted, branches)
+    known = ", ".join(sorted(branches)[:8])
+    hint = f"did you mean {close}?" if close else "set `branch` in the settings"
+    return FetchFailed(f"{remote.shown} has no branch {wanted}; it has {known}", hint)

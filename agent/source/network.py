@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from agent.errors import FetchFailed
+from agent.errors import FetchFailed, Unreachable
 from agent.source.isolated import Died, Overdue, run_isolated
 from agent.source.library import home, library
 from agent.source.remote import Remote, private_file, without_login
 
-FETCHED = "refs/gitops-agent/fetched"
-BRANCHES = "refs/gitops-agent/branches"
 REFS = ("refs/heads/", "refs/tags/")
 
 
@@ -30,23 +28,19 @@ def remote_refs(remote: Remote, repository: str) -> dict[str, str]:
     return dict(_with_remote(remote, repository, ask, remote.connect_timeout_seconds))
 
 
-def download(remote: Remote, repository: str, ref: str) -> str:
-    """Fetch a ref into one of our own that nothing relies on; its commit. Raises FetchFailed."""
+def download(remote: Remote, repository: str, refs: Sequence[str]) -> str:
+    """Fetch objects of refs and move no ref of ours: nothing is to refer to what nobody has checked. Raises FetchFailed.
+
+    Returns the commit of the first ref, as `FETCH_HEAD` has it.
+    """
 
     def fetch(connection: Any, callbacks: Any) -> str:  # noqa: ANN401
-        connection.fetch([f"+{ref}:{FETCHED}"], callbacks=callbacks, proxy=_proxy(remote))
-        return str(library(repository).Repository(repository).references[FETCHED].peel().id)
+        connection.fetch(list(refs), callbacks=callbacks, proxy=_proxy(remote))
+        with open(os.path.join(repository, "FETCH_HEAD"), encoding="utf-8", errors="replace") as file:
+            fetched = file.read(40)
+        return str(library(repository).Repository(repository)[fetched].peel(library(repository).Commit).id)
 
     return str(_with_remote(remote, repository, fetch, remote.transfer_timeout_seconds))
-
-
-def download_branches(remote: Remote, repository: str) -> None:
-    """Fetch every branch, since one of them may contain a commit that is wanted. Raises FetchFailed."""
-
-    def fetch(connection: Any, callbacks: Any) -> None:  # noqa: ANN401
-        connection.fetch([f"+refs/heads/*:{BRANCHES}/*"], callbacks=callbacks, proxy=_proxy(remote))
-
-    _with_remote(remote, repository, fetch, remote.transfer_timeout_seconds)
 
 
 def _proxy(remote: Remote) -> bool | None:
@@ -80,11 +74,11 @@ def _with_remote(remote: Remote, repository: str, work: Work, quiet_seconds: flo
     try:
         answer = isolated(_nobody) if remote.local else run_isolated(isolated, quiet_seconds)
     except Overdue as error:
-        raise FetchFailed(
+        raise Unreachable(
             f"{remote.shown} did not answer for {quiet_seconds:g} s", "is the server up, and the port right?"
         ) from error
     except Died as error:
-        raise FetchFailed(
+        raise Unreachable(
             f"asking {remote.shown} failed: {error}", "see the journal for a crash of the Git library"
         ) from error
     if "error" in answer:
@@ -103,14 +97,16 @@ def _check_files(remote: Remote) -> None:
 
 
 def _connection(repository: Any, url: str) -> Any:  # noqa: ANN401
-    """A remote without a name where the library has such (1.13 and newer), else one with a name of our own."""
+    """A remote without a name where the library has such (1.13 and newer), else one that has nothing but a name and a URL.
+
+    One that says what to fetch, or to bring tags along, would move refs that nobody asked for.
+    """
     remotes = repository.remotes
     if hasattr(remotes, "create_anonymous"):
         return remotes.create_anonymous(url)
     name = "gitops-agent"
-    if name not in [known.name for known in remotes]:
-        return remotes.create(name, url)
-    remotes.set_url(name, url)
+    repository.config[f"remote.{name}.url"] = url
+    repository.config[f"remote.{name}.tagOpt"] = "--no-tags"
     return remotes[name]
 
 
@@ -249,12 +245,16 @@ _MEANINGS = (  # a phrase of libgit2 or of ours, what it means, and what to do n
 )
 
 
+_SILENCE = ("connect to", "timed out", "resolve", "failed to resolve path")  # of these phrases: nobody answered
+
+
 def explain(remote: Remote, message: str) -> FetchFailed:
-    """Put a failure into words, without any secret."""
+    """Put a failure into words, without any secret. What is no refusal in words that we know is taken for no answer."""
     for phrase, meaning, step in _MEANINGS:
         if phrase.lower() in message.lower():
-            return FetchFailed(meaning.format(url=remote.shown), step.format(trust=remote.how_to_trust()))
-    return FetchFailed(
+            kind = Unreachable if phrase in _SILENCE else FetchFailed
+            return kind(meaning.format(url=remote.shown), step.format(trust=remote.how_to_trust()))
+    return Unreachable(
         f"{remote.shown} cannot be read: {without_login(message.strip())}",
         "try `git ls-remote` with the same URL as root",
     )

@@ -22,6 +22,7 @@ class Revision(Linked):
         self.summary: str = commit.message.strip().partition("\n")[0].strip()
         self.author: str = commit.author.email or commit.author.name
         self.committed_at: int = commit.commit_time
+        self.signed_by = ""  # where it was verified
         self._repository = repository
         self._trees: dict[str, Any] = {"": commit.tree}
         self._entries: dict[str, Entry | None] = {"": Entry(DIRECTORY, self.tree)}

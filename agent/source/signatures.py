@@ -11,7 +11,6 @@ import base64
 import os
 import re
 import stat
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from agent.errors import ConfigInvalid, RevisionRejected
 
 OFF, TIP, RANGE = "off", "tip", "range"
 MODES = (OFF, TIP, RANGE)
+KEYS = (".gpg", ".asc", ".signers")  # endings of files of keys
 SEAL = re.compile(r"^Gitops-Seal: *\S", re.MULTILINE)  # a trailer of a signed commit that vouches for all before it
 MAX_COMMITS = 10_000  # of one step forward
 _SSH = b"-----BEGIN SSH SIGNATURE-----"
@@ -46,11 +46,25 @@ Run = Callable[[Sequence[str], bytes], Ended]
 
 @dataclass(frozen=True)
 class Trust:
-    """How commits are verified, and against which keys."""
+    """How commits are verified, and against which keys. A mode that is not set is `range` as soon as there is a key."""
 
     mode: str = OFF
     directory: str = ""
     run: Run | None = None
+
+    @property
+    def in_effect(self) -> str:
+        """The mode. Raises ConfigInvalid when somebody else could change a key."""
+        return self.mode or (RANGE if self.files(*KEYS) else OFF)
+
+    def mark(self) -> str:
+        """A word that is another one when the mode or any key is; empty when nothing is verified."""
+        try:
+            found = [(path, os.stat(path)) for path in self.files(*KEYS)]
+        except (ConfigInvalid, OSError) as error:
+            return str(error)
+        keys = " ".join(f"{path}:{stats.st_size}:{stats.st_mtime_ns}" for path, stats in found)
+        return f"{self.in_effect} {keys}" if self.in_effect != OFF else ""
 
     def files(self, *suffixes: str) -> list[str]:
         """Key files by their endings. Raises ConfigInvalid when somebody else could change one."""
@@ -73,15 +87,16 @@ def verify(repository: Any, tip: str, accepted: str, trust: Trust) -> str:  # no
 
     Raises RevisionRejected for a commit that nobody trusted has signed, ConfigInvalid when there is no key.
     """
-    if trust.mode == OFF:
+    mode = trust.in_effect
+    if mode == OFF:
         return ""
-    if not trust.files(".gpg", ".asc", ".signers"):
+    if not trust.files(*KEYS):
         step = f"put GPG keys (*.gpg, *.asc) or allowed signers (*.signers) there, or set verify: {OFF}"
-        raise ConfigInvalid(f"verify is {trust.mode}, and {trust.directory} has no key", step)
+        raise ConfigInvalid(f"verify is {mode}, and {trust.directory} has no key", step)
     commit = repository[tip]
     floor = repository[accepted].commit_time if accepted and accepted in repository else 0
     who = signer(commit, floor, trust)
-    if trust.mode == RANGE and accepted:
+    if mode == RANGE and accepted:
         for older in _range(repository, commit, accepted):
             signer(older, floor, trust)
     return who
@@ -170,6 +185,8 @@ def _run(trust: Trust, argv: Sequence[str], data: bytes) -> Ended:
 @contextmanager
 def _file(text: bytes, name: str) -> Iterator[str]:
     """A file that only we can read, for programs that take a signature or keys by their path."""
+    import tempfile  # the daemon, which only reads the settings, does without
+
     with tempfile.TemporaryDirectory(prefix="gitops-agent-") as directory:
         path = os.path.join(directory, name)
         with open(path, "wb") as file:

@@ -10,6 +10,9 @@ from modules.apt_repository import AptRepository
 from modules.archive import Archive
 from modules.block import Block
 from modules.container import Container
+from modules.container_image import ContainerImage
+from modules.container_network import ContainerNetwork
+from modules.container_volume import ContainerVolume
 from modules.directory import Directory
 from modules.download import Download
 from modules.file import File
@@ -101,6 +104,19 @@ def made(resource: Container) -> Change:
 
 def ran(resource: Timer) -> Change:
     return lambda world: resource.apply(world.host, {})
+
+
+def wished(resource: Resource) -> Change:
+    """Fulfil a wish that was made before."""
+    return lambda world: resource.apply(world.host, {"ensure": None})  # type: ignore[dict-item]
+
+
+def moved(world: World) -> None:
+    """The tag stands for another image in the registry."""
+    world.engine.registry.add("app:1")
+    world.engine.remote["app:1"] = "sha256:moved"
+    for name in ("backend", "front"):
+        world.engine.create_network({"Name": name})
 
 
 def pulled(world: World) -> None:
@@ -202,8 +218,36 @@ SAMPLES: Mapping[str, tuple[Sample, ...]] = {
         Sample(replace(TIMER, command=("/bin/false",)), ran(TIMER)),
         Sample(Timer(name="backup", ensure="absent"), ran(TIMER)),
     ),
+    "container_image": (
+        Sample(ContainerImage(reference="app:1"), pulled),
+        Sample(ContainerImage(reference="app:1", ensure="absent")),
+        Sample(ContainerImage(reference="app:1", ensure="unused")),
+        Sample(ContainerImage(reference="app:1", pull="always"), moved),
+    ),
+    "container_network": (
+        Sample(ContainerNetwork(name="backend")),
+        Sample(
+            ContainerNetwork(
+                name="backend",
+                driver="bridge",
+                internal=True,
+                ipv6=False,
+                subnet="172.30.0.0/24",
+                options={"a": "b"},
+                labels={"c": "d"},
+            )
+        ),
+        Sample(ContainerNetwork(name="backend", internal=True), wished(ContainerNetwork(name="backend"))),
+        Sample(ContainerNetwork(name="backend", ensure="absent"), wished(ContainerNetwork(name="backend"))),
+    ),
+    "container_volume": (
+        Sample(ContainerVolume(name="data")),
+        Sample(ContainerVolume(name="data", driver="local", options={"type": "tmpfs"}, labels={"a": "b"})),
+        Sample(ContainerVolume(name="data", ensure="absent"), wished(ContainerVolume(name="data"))),
+    ),
     "container": (
         Sample(container()),
+        Sample(container(pull="always", networks={"backend": {}, "front": {}}, secrets=text('{"a": "b"}')), moved),
         Sample(container(env=text('{"A": "b"}'), ports=("80:80/tcp",)), pulled),
         Sample(container(image="app:2"), made(container()), ours=True),
         Sample(container(ensure="stopped"), made(container()), ours=True),
@@ -255,9 +299,19 @@ UNMANAGED: Mapping[str, tuple[Unmanaged, ...]] = {
         Unmanaged(TIMER, lambda world: world.systemd.active.update({"other.timer": "active"})),
         Unmanaged(TIMER, put("/etc/systemd/system/backup.service.d/theirs.conf", "")),
     ),
+    "container_image": (
+        Unmanaged(ContainerImage(reference="app:1"), lambda world: world.engine.images.update({"app:2": "sha256:other"})),
+        Unmanaged(ContainerImage(reference="app:1"), lambda world: world.engine.images.update({"app:3": "sha256:3"})),
+    ),
+    "container_network": (
+        Unmanaged(ContainerNetwork(name="backend"), lambda world: world.engine.networks["backend"].update(Internal=True)),
+    ),
+    "container_volume": (
+        Unmanaged(ContainerVolume(name="data"), lambda world: world.engine.volumes["data"].update(Driver="nfs")),
+    ),
     "container": (
         Unmanaged(container(), lambda world: world.engine.standing["web"]["Config"].update(Hostname="4f2c1a9")),
-        Unmanaged(container(), lambda world: world.engine.images.add("app:3")),
+        Unmanaged(container(), lambda world: world.engine.images.update({"app:3": "sha256:3"})),
     ),
 }  # fmt: skip
 PREPARED: Mapping[str, Change] = {"package": packages(), "unit": units()}  # what a host has before UNMANAGED

@@ -25,7 +25,7 @@ AUTHOR = Author("4f2c1a9", "ops@example.com", "change")
 LOOKING = {  # what modules.api.HostView and its parts have, and nothing more
     "host": ("root", "files", "accounts", "engine", "probe", "content"),
     "files": ("lstat", "read", "digest", "readlink", "listdir", "xattr", "flags"),
-    "engine": ("containers",),
+    "engine": ("program", "quadlet", "containers", "inspect", "image", "newest", "network", "volume", "users"),
     "accounts": ("user_name", "group_name", "user_id", "group_id"),
 }
 
@@ -67,6 +67,9 @@ def snapshot(world: World) -> Any:
         systemd.starts,
         systemd.reloads,
         world.engine.standing,
+        world.engine.images,
+        world.engine.networks,
+        world.engine.volumes,
     )
     return copy.deepcopy(parts)
 

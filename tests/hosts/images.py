@@ -26,6 +26,7 @@ RUNTIME = (
 DNF = ("dnf", "rpm", "dnf-plugins-core")
 ENGINE = ("docker.io", "iptables", "python3-docker")
 ENGINE_COMMAND = {"bookworm": (), "trixie": ("docker-cli",)}  # a package of its own since trixie
+PODMAN = ("podman", "netavark", "aardvark-dns", "crun", "nftables", "catatonit")
 _BARE = ("systemd", "systemd-sysv", "dbus", "ca-certificates", "iproute2", "procps")
 
 
@@ -60,6 +61,16 @@ def with_engine(suite: str) -> Image:
 def with_dnf(suite: str) -> Image:
     """With dnf and rpm, which know of nothing yet."""
     return Image(suite, (RUNTIME, DNF))
+
+
+def with_verifiers(suite: str) -> Image:
+    """With the programs that judge signatures as well."""
+    return Image(suite, (RUNTIME, ("gpgv", "openssh-client")))
+
+
+def with_engines(suite: str) -> Image:
+    """With Podman beside Docker, for tests that say which of the two is meant."""
+    return Image(suite, (*with_engine(suite).layers, PODMAN))
 
 
 def mirror() -> str:

@@ -17,6 +17,8 @@ from tests.hosts.network import Proxy, Server, socket_inside
 
 BOOT_SECONDS = 60
 PROXY_PORT = 3128
+STORES = {"docker": "/var/lib/docker", "podman": "/var/lib/containers"}
+"""Where container engines keep layers: on a real file system, since overlay on overlay is refused."""
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
@@ -63,13 +65,15 @@ class Machine:
         (self.root / "etc/apt/apt.conf.d/00test-host").write_text(proxy)
         masked = self.root / "etc/systemd/system/systemd-modules-load.service"
         masked.symlink_to("/dev/null")  # there are no modules in a container, which newer systemd calls a failure
-        (self._home / "docker").mkdir()
+        for engine in STORES:
+            (self._home / engine).mkdir()
 
     def _boot(self) -> None:
         self._console = (self._home / "console").open("wb")
         command = ["systemd-nspawn", "-D", str(self.root), "--boot", "--register=no", "--keep-unit", "--console=pipe"]
         command += ["--private-network", "--capability=all", "--system-call-filter=add_key keyctl bpf", "--quiet"]
-        command += [f"--bind={self._home / 'docker'}:/var/lib/docker", f"--machine=t{os.getpid()}-{Machine._count}"]
+        command += [f"--bind={self._home / engine}:{path}" for engine, path in STORES.items()]
+        command.append(f"--machine=t{os.getpid()}-{Machine._count}")
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

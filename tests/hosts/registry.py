@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import json
+import shutil
 import subprocess
 import tarfile
 import time
@@ -19,26 +20,60 @@ _CONFIG = """version: 0.1
 storage:
   filesystem: {{rootdirectory: {root}}}
   delete: {{enabled: true}}
-http: {{addr: "127.0.0.1:{port}"}}
+http: {{addr: "{address}:{port}"{tls}}}
 log: {{level: error}}
 """
+LOGIN = "agent:correct-horse"
+_HTPASSWD = "agent:$2b$04$W6zIFk17UwU0kZpzOZNp8u69uf1BwmFtORZXpJR6U41Pt8Xw7ZeGa\n"
+_AUTH = "auth: {{htpasswd: {{realm: test, path: {path}}}}}\n"
 _APPLETS = ("sh", "sleep", "httpd", "wget", "cat", "echo", "id", "test", "true", "false", "env", "touch", "ls")
 
 
 @contextlib.contextmanager
-def registry(directory: Path, pid: int, port: int = PORT) -> Iterator[str]:
-    """Run Debian's docker-registry inside the network of a process; its address there."""
+def registry(directory: Path, pid: int, port: int = PORT, *, private: str = "") -> Iterator[str]:
+    """Run Debian's docker-registry inside the network of a process; its address there.
+
+    With `private`, a host name, it asks for LOGIN and has TLS under that name, by the authority `ca.crt` of the directory.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "config.yml").write_text(_CONFIG.format(root=directory / "data", port=port))
+    tls, more = "", ""
+    if private:
+        _certify(directory, private)
+        tls = f", tls: {{certificate: {directory}/server.crt, key: {directory}/server.key}}"
+        (directory / "htpasswd").write_text(_HTPASSWD)
+        more = _AUTH.format(path=directory / "htpasswd")
+    (directory / "config.yml").write_text(
+        _CONFIG.format(root=directory / "data", address="" if private else "127.0.0.1", port=port, tls=tls) + more
+    )
     command = ["nsenter", "-t", str(pid), "-n", "--", "docker-registry", "serve", str(directory / "config.yml")]
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
         _await(pid, port)
-        yield f"127.0.0.1:{port}"
+        yield f"{private or '127.0.0.1'}:{port}"
     finally:
         process.terminate()
         process.wait(10)
+
+
+def _certify(directory: Path, name: str) -> None:
+    """A certificate for a name, which is its own authority."""
+    request = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "2",
+    ]
+    request += ["-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"]
+    request += ["-keyout", str(directory / "server.key"), "-out", str(directory / "server.crt")]
+    subprocess.run(request, check=True, capture_output=True)
+    shutil.copy(directory / "server.crt", directory / "ca.crt")
 
 
 def _await(pid: int, port: int) -> None:
@@ -52,7 +87,14 @@ def _await(pid: int, port: int) -> None:
 
 
 def push(
-    directory: Path, pid: int, reference: str, *, text: str, healthcheck: Sequence[str] = (), serves: bool = True
+    directory: Path,
+    pid: int,
+    reference: str,
+    *,
+    text: str,
+    healthcheck: Sequence[str] = (),
+    serves: bool = True,
+    login: str = "",
 ) -> str:
     """Make a tiny image that answers HTTP on port 8080 with `text`, and push it; its digest."""
     layout = directory / f"oci-{hashlib.sha256(repr((reference, text, healthcheck, serves)).encode()).hexdigest()[:8]}"
@@ -60,6 +102,7 @@ def push(
     digest_file = layout.with_suffix(".digest")
     command = ["nsenter", "-t", str(pid), "-n", "--", "skopeo", "copy", "--quiet", "--dest-tls-verify=false"]
     command += ["--format=v2s2", f"--digestfile={digest_file}", f"oci:{layout}:latest", f"docker://{reference}"]
+    command += [f"--dest-creds={login}"] if login else []
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if ended.returncode:
         raise RuntimeError(ended.stderr)

@@ -1,4 +1,4 @@
-"""A TCP relay to a server, which can stop in the middle of an answer and keep the connection open."""
+"""A TCP relay to a server, which counts bytes, and can stop in the middle of an answer and keep the connection open."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from collections.abc import Iterator
 class Relay:
     """Passes bytes both ways on loopback; after `allowed` bytes of answers it passes no more, and says so by `stalled`."""
 
-    def __init__(self, target: int, allowed: int) -> None:
+    def __init__(self, target: int, allowed: int = 1 << 40) -> None:
         self._target, self._left = target, allowed
+        self.asked = self.answered = 0  # bytes to the server and from it
         self._server = socket.create_server(("127.0.0.1", 0), backlog=16)
         self.port = int(self._server.getsockname()[1])
         self.stalled = threading.Event()
@@ -36,6 +37,9 @@ class Relay:
                         return
                     if side is server:
                         data = self._admit(data)
+                        self.answered += len(data)
+                    else:
+                        self.asked += len(data)
                     (client if side is server else server).sendall(data)
 
     def _admit(self, data: bytes) -> bytes:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ import pytest
 from tests.hosts import images
 from tests.hosts.git import GitRepository, http_server
 from tests.hosts.machine import Machine
+from tests.hosts.registry import registry
+from tests.system.containers import PORT, Engine, Images, converge, prepare_podman, push_all, refused
 
 HERE = Path(__file__).resolve().parents[2]
 NEEDED = (
@@ -105,6 +108,52 @@ def make_fleet(host: Machine, directory: Path, stack: ExitStack) -> Fleet:
     made = Fleet(host, repository)
     made.configure()
     return made
+
+
+HELD_BY = (("bookworm", "docker"), ("trixie", "docker"), ("trixie", "podman"), ("trixie", "quadlet"))
+
+
+@dataclass(frozen=True)
+class ContainerHost:
+    """A host with an engine, what is in the registry on its loopback, and who holds containers there."""
+
+    fleet: Fleet
+    suite: str
+    held_by: str
+    engine: Engine
+    app: Images
+    registry: Path
+
+    def converge(self, resources: str) -> None:
+        """Commit and apply; a second pass finds and does nothing."""
+        converge(self.fleet, resources, self.engine)
+
+    def refused(self, resources: str) -> str:
+        """Commit and apply what must fail; what was said."""
+        return refused(self.fleet, resources)
+
+    def http(self) -> str:
+        """What the container that is published says."""
+        return self.fleet.host.http(PORT)
+
+
+@pytest.fixture(scope="session", params=HELD_BY, ids="-".join)
+def on(request: pytest.FixtureRequest, deb: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ContainerHost]:
+    """One host for all tests of containers, with each of what may hold them by turns."""
+    suite, held_by = request.param
+    image = images.with_engine(suite) if suite == "bookworm" else images.with_engines(suite)
+    with ExitStack() as stack:
+        host = stack.enter_context(Machine(image))
+        host.install(deb)
+        program = "docker" if held_by == "docker" else "podman"
+        if program == "podman":
+            prepare_podman(host)
+        fleet = make_fleet(host, tmp_path_factory.mktemp("git"), stack)
+        if suite == "trixie":
+            fleet.configure(container_engine=held_by)
+        folder = tmp_path_factory.mktemp("registry")
+        address = stack.enter_context(registry(folder, host.leader))
+        yield ContainerHost(fleet, suite, held_by, Engine(host, program), push_all(folder, host, address), folder)
 
 
 Check = Callable[[], bool]

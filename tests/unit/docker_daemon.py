@@ -16,6 +16,10 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from agent.host.engine import open_engine
+from agent.host.engine_choice import EngineChoice
+from modules.api import Engine
+
 Answer = tuple[int, object]  # status; JSON, or bytes as they are
 
 
@@ -31,6 +35,11 @@ class Daemon:
 
 
 HANG = (0, "hang")
+
+
+def opened(address: str, **choice: str) -> Engine:
+    """The engine at an address."""
+    return open_engine(EngineChoice(address, **choice))
 
 
 class Handler(BaseHTTPRequestHandler):

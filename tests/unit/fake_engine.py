@@ -20,8 +20,16 @@ class PowerCut(BaseException):
 class FakeEngine:
     """It refuses what a real one refuses, and `fuse` counts down to a power cut before a change."""
 
+    program = "docker"
+    quadlet = False
+
     def __init__(self, *local: str, registry: Sequence[str] = ()) -> None:
-        self.images, self.registry = set(local), set(registry)
+        self.images = {reference: f"sha256:{reference}" for reference in local}  # their ids by name
+        self.dangling: set[str] = set()  # ids whose tag went to another
+        self.registry = set(registry)
+        self.remote: dict[str, str] = {}  # digests of tags that have moved in the registry
+        self.networks: dict[str, dict[str, Any]] = {}
+        self.volumes: dict[str, dict[str, Any]] = {}
         self.standing: dict[str, dict[str, Any]] = {}
         self.volumes_removed_of: list[str] = []
         self.lists = self.changes = 0
@@ -41,6 +49,7 @@ class FakeEngine:
             "State": found["State"]["Status"],
             "Labels": found["Config"]["Labels"],
             "HostConfig": host,
+            "ImageID": found["Image"],
         }
 
     def inspect(self, name: str) -> Mapping[str, Any] | None:
@@ -54,8 +63,32 @@ class FakeEngine:
     def logs(self, name: str, lines: int) -> str:
         return f"last words of {self.standing[name]['Config']['Image']}\n"
 
-    def image_id(self, reference: str) -> str | None:
-        return f"sha256:{reference}" if reference in self.images else None
+    def image(self, reference: str) -> Mapping[str, Any] | None:
+        known = self.images.get(reference) or (
+            reference if reference in (*self.images.values(), *self.dangling) else None
+        )
+        tags = [name for name, image in self.images.items() if image == known]
+        digest = f"{(known or '').removeprefix('sha256:')}"
+        return None if known is None else {"Id": known, "RepoTags": tags, "RepoDigests": [f"app@sha256:{digest}"]}
+
+    def newest(self, reference: str) -> str:
+        if reference not in self.registry:
+            raise ResourceError(f"registry cannot be asked which image {reference} is by now: connection refused")
+        return self.remote.get(reference, f"sha256:{reference}")
+
+    def network(self, name: str) -> Mapping[str, Any] | None:
+        return self.networks.get(name)
+
+    def volume(self, name: str) -> Mapping[str, Any] | None:
+        return self.volumes.get(name)
+
+    def users(self, *, network: str = "", volume: str = "", image: str = "") -> list[str]:
+        def uses(found: Mapping[str, Any]) -> bool:
+            host = found["HostConfig"]
+            mounts = [mount["Source"] for mount in host.get("Mounts", ())]
+            return image == found["Image"] or volume in mounts or network == host.get("NetworkMode", "bridge")
+
+        return sorted(name for name, found in self.standing.items() if uses(found))
 
     # Changing
 
@@ -63,7 +96,52 @@ class FakeEngine:
         self._burn()
         if reference not in self.registry:
             raise ResourceError(f"image {reference} cannot be pulled: manifest unknown")
-        self.images.add(reference)
+        if reference in self.images:
+            self.dangling.add(self.images[reference])
+        self.images[reference] = self.newest(reference)
+        self.dangling.discard(self.images[reference])
+
+    def remove_image(self, reference: str) -> str:
+        self._burn()
+        known = (self.image(reference) or {}).get("Id", "")
+        if users := self.users(image=known):
+            return f"container {users[0]} is using it"
+        self.images = {name: image for name, image in self.images.items() if known not in (name, image)}
+        self.dangling.discard(known)
+        return ""
+
+    def create_network(self, options: Mapping[str, Any]) -> None:
+        self._burn()
+        config = options.get("IPAM", {"Config": [{"Subnet": "172.17.0.0/16", "Gateway": "172.17.0.1"}]})
+        self.networks[options["Name"]] = {**options, "IPAM": config}
+
+    def remove_network(self, name: str) -> None:
+        self._burn()
+        if users := self.users(network=name):
+            raise ResourceError(f"network {name} has active endpoints: {users}")
+        del self.networks[name]
+
+    def create_volume(self, options: Mapping[str, Any]) -> None:
+        self._burn()
+        self.volumes[options["Name"]] = {**options, "Options": options["DriverOpts"]}
+
+    def remove_volume(self, name: str) -> None:
+        self._burn()
+        if users := self.users(volume=name):
+            raise ResourceError(f"volume {name} is in use by {users}")
+        del self.volumes[name]
+
+    def connect(self, network: str, name: str, endpoint: Mapping[str, Any]) -> None:
+        self._burn()
+        if network not in self.networks:
+            raise ResourceError(f"network {network} not found")
+        self.standing[name].setdefault("Networks", {})[network] = endpoint
+        self.standing[name]["HostConfig"].setdefault("NetworkMode", network)
+
+    def disconnect(self, network: str, name: str) -> None:
+        self._burn()
+        self.standing[name].get("Networks", {}).pop(network, None)
+        self.standing[name]["HostConfig"].pop("NetworkMode", None)
 
     def create(self, name: str, options: Mapping[str, Any]) -> None:
         self._burn()
@@ -76,6 +154,7 @@ class FakeEngine:
             "Name": f"/{name}",
             "Created": datetime.now(UTC).isoformat(),
             "Config": {"Labels": {}, **copy.deepcopy(dict(options))},
+            "Image": self.images[options["Image"]],
             "HostConfig": copy.deepcopy(dict(options.get("HostConfig", {}))),
             "RestartCount": 0,
             "State": {"Status": "created", "Running": False, "ExitCode": 0},

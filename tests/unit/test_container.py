@@ -10,25 +10,10 @@ import pytest
 from modules.api import Change, Content, Host, ResourceError, Unsupported
 from modules.container import Container
 from modules.container_spec import FIELDS_LABEL, SPEC_FIELDS, SPEC_LABEL
-from tests.unit.convergence import converge, drift_of, text
+from tests.unit.container_samples import FULL, OTHER
+from tests.unit.convergence import converge, drift_of
 from tests.unit.fake_engine import FakeEngine
-
-OTHER: dict[str, Any] = {
-    "image": "app:2",
-    "command": ("serve",),
-    "entrypoint": (),
-    "env": text('{"TOKEN": "hush"}'),
-    "ports": ("8080:80/tcp",),
-    "volumes": ("data:/data",),
-    "network_mode": "backend",
-    "restart": "always",
-    "labels": {"team": "hush"},
-    "healthcheck": {"test": ("NONE",)},
-    "user": "1000",
-    "workdir": "/srv",
-    "hostname": "web",
-    "stop_timeout": 0,
-}
+from tests.unit.fake_host import FakeFiles
 
 
 class Machine:
@@ -36,6 +21,8 @@ class Machine:
 
     def __init__(self, engine: FakeEngine | None = None, root: str = "/") -> None:
         self._engine, self.root = engine, root
+        self.files = FakeFiles()
+        self.files.put("/run", kind="directory")
 
     @property
     def engine(self) -> FakeEngine:
@@ -50,7 +37,10 @@ class Machine:
 
 @pytest.fixture
 def engine() -> FakeEngine:
-    return FakeEngine("app:1", "app:2")
+    engine = FakeEngine("app:1", "app:2")
+    for network in ("backend", "front"):
+        engine.create_network({"Name": network})
+    return engine
 
 
 @pytest.fixture
@@ -71,7 +61,7 @@ def test_a_new_container_runs_and_a_second_look_finds_no_drift(host: Host, engin
     assert drift["ensure"] == Change("absent", "running")
     assert drift["image"] == Change(None, "app:1")
     assert engine.running() == ["web"]
-    assert engine.standing["web"]["Config"]["Env"] == ["TOKEN=hush"]
+    assert engine.standing["web"]["Config"]["Env"] == ["TOKEN=louder"]
     assert converge(web(env=OTHER["env"]), host) == {}
 
 
@@ -83,7 +73,7 @@ def test_every_field_replaces_the_container_when_it_comes_changes_or_goes(
         return set(converge(container, host)), engine.standing["web"]["Id"]
 
     _, first = made(web())
-    changed, second = made(web(**{name: OTHER[name]}))
+    changed, second = made(web(**{name: (OTHER if name == "image" else FULL)[name]}))
     gone, third = made(web())
     assert changed == gone == {name}
     assert len({first, second, third}) == 3
@@ -221,7 +211,7 @@ def test_a_restart_that_is_owed_reaches_only_what_runs(host: Host, engine: FakeE
 
 
 def test_every_field_that_replaces_it_delivers_an_owed_restart() -> None:
-    assert set(Container.restarted_by) == {"ensure", "spec", *SPEC_FIELDS}
+    assert set(Container.restarted_by) == {"ensure", "spec", "digest", *SPEC_FIELDS}
     assert web(restart_on=("file:/etc/x",)).refresh_on() == {"restart": ("file:/etc/x",)}
     assert web().refresh_on() == {}
 

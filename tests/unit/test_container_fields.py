@@ -11,6 +11,8 @@ import pytest
 
 from modules import container_fields as fields
 from modules.api import Content
+from modules.container_networks import NETWORK_MODE
+from modules.container_values import LABELS
 from modules.fields import FieldType, Folder
 from tests.unit.convergence import text
 
@@ -45,11 +47,11 @@ TAKEN: list[tuple[FieldType, object, object]] = [
     (fields.ARGV, ["sh", "-c", "a b"], ("sh", "-c", "a b")),
     (fields.ARGV, [], ()),
     (fields.ENV, {}, None),
-    (fields.LABELS, {"a": ""}, {"a": ""}),
+    (LABELS, {"a": ""}, {"a": ""}),
     (fields.VOLUMES, ["data:/d", "/a//b/:/c/:rw", "/e:/f:ro"], ("/a/b:/c", "/e:/f:ro", "data:/d")),
-    (fields.NETWORK_MODE, "host", "host"),
-    (fields.NETWORK_MODE, "container:web", "container:web"),
-    (fields.NETWORK_MODE, "backend", "backend"),
+    (NETWORK_MODE, "host", "host"),
+    (NETWORK_MODE, "container:web", "container:web"),
+    (NETWORK_MODE, "backend", "backend"),
     (fields.RESTART, "on-failure:3", "on-failure:3"),
     (fields.USER, "1000:1000", "1000:1000"),
     (fields.WORKDIR, "/srv/./x", "/srv/x"),
@@ -98,7 +100,7 @@ REFUSED: list[tuple[FieldType, object, str]] = [
     (fields.ENV, {"": "x"}, "cannot be a variable"),
     (fields.ENV, {"A": "x\0"}, "cannot be a variable"),
     (fields.ENV, ["A=B"], "must be a mapping"),
-    (fields.LABELS, {"gitops-agent.spec": "x"}, "the agent's own"),
+    (LABELS, {"gitops-agent.spec": "x"}, "the agent's own"),
     (fields.VOLUMES, ["/data"], "unnamed volumes"),
     (fields.VOLUMES, ["./data:/d"], "a volume's name or an absolute path"),
     (fields.VOLUMES, ["d:/x"], "a volume's name"),
@@ -107,8 +109,8 @@ REFUSED: list[tuple[FieldType, object, str]] = [
     (fields.VOLUMES, ["data:/d:z"], "'z' is not supported"),
     (fields.VOLUMES, ["data:/"], "the container's /"),
     (fields.VOLUMES, ["data:/d", "/x:/d/"], "more than one thing at /d"),
-    (fields.NETWORK_MODE, "default", "must be none, host"),
-    (fields.NETWORK_MODE, "container:", "must be none, host"),
+    (NETWORK_MODE, "default", "must be none, host"),
+    (NETWORK_MODE, "container:", "must be none, host"),
     (fields.RESTART, False, "put it in quotes"),
     (fields.RESTART, "on-failure:0", "must be no, always"),
     (fields.RESTART, "always:3", "must be no, always"),

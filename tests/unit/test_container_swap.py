@@ -6,36 +6,38 @@ from typing import Any
 
 import pytest
 
-from modules import container_swap as swap
 from modules.api import ResourceError
 from modules.container_fields import FAILED, NEW, OLD
+from modules.container_options import options_of
 from modules.container_spec import SPEC_FIELDS, Spec
+from modules.container_swap import RETRY_SECONDS, Place, Wanted
 from tests.unit.fake_engine import FAILING, FakeEngine, PowerCut
 
 
-def options(version: int, **fields: Any) -> dict[str, Any]:
+def options(version: int, *, pull: str = "missing", **fields: Any) -> Wanted:
     given = {**dict.fromkeys(SPEC_FIELDS), "image": f"app:{version}", "ports": ("8080:80/tcp",), **fields}
-    return dict(Spec(given).options({}))
+    spec = Spec(given)
+    return Wanted({**options_of(spec.fields, {}, {}), "Labels": spec.labels()}, {}, pull)
 
 
 @pytest.fixture
 def engine() -> FakeEngine:
     """It runs version 1 and has the images of all."""
     engine = FakeEngine("app:1", "app:2", "app:3")
-    swap.make(engine, "web", options(1), running=True)
+    Place(engine, "web").make(options(1), running=True)
     return engine
 
 
 def test_a_container_is_made_and_started() -> None:
     engine = FakeEngine(registry=["app:1"])
-    swap.make(engine, "web", options(1), running=True)
+    Place(engine, "web").make(options(1), running=True)
     assert engine.running() == ["web"]
-    assert engine.images == {"app:1"}
+    assert set(engine.images) == {"app:1"}
 
 
 def test_a_container_can_be_made_without_being_started() -> None:
     engine = FakeEngine("app:1")
-    swap.make(engine, "web", options(1), running=False)
+    Place(engine, "web").make(options(1), running=False)
     assert list(engine.standing) == ["web"]
     assert engine.running() == []
 
@@ -43,19 +45,19 @@ def test_a_container_can_be_made_without_being_started() -> None:
 def test_one_that_fails_at_once_says_its_last_words_and_is_kept() -> None:
     engine = FakeEngine("app:1")
     with pytest.raises(ResourceError, match=r"status 3 right after its start; its last lines: last words of app:1"):
-        swap.make(engine, "web", options(1, command=FAILING), running=True)
+        Place(engine, "web").make(options(1, command=FAILING), running=True)
     assert list(engine.standing) == ["web"]
 
 
 def test_a_new_one_takes_the_place_of_the_old_one(engine: FakeEngine) -> None:
-    swap.make(engine, "web", options(2), running=True)
+    Place(engine, "web").make(options(2), running=True)
     assert list(engine.standing) == engine.running() == ["web"]
     assert engine.image_of("web") == "app:2"
     assert engine.volumes_removed_of == []
 
 
 def test_a_new_one_that_is_not_to_run_takes_the_place_of_one_that_does(engine: FakeEngine) -> None:
-    swap.make(engine, "web", options(2), running=False)
+    Place(engine, "web").make(options(2), running=False)
     assert list(engine.standing) == ["web"]
     assert engine.running() == []
     assert engine.image_of("web") == "app:2"
@@ -64,7 +66,7 @@ def test_a_new_one_that_is_not_to_run_takes_the_place_of_one_that_does(engine: F
 def test_an_image_that_cannot_be_pulled_leaves_the_old_one_running(engine: FakeEngine) -> None:
     before = engine.standing["web"]["Id"]
     with pytest.raises(ResourceError, match="cannot be pulled"):
-        swap.make(engine, "web", options(9), running=True)
+        Place(engine, "web").make(options(9), running=True)
     assert list(engine.standing) == engine.running() == ["web"]
     assert engine.standing["web"]["Id"] == before
 
@@ -78,11 +80,11 @@ def test_an_image_that_cannot_be_pulled_leaves_the_old_one_running(engine: FakeE
     ],
 )
 def test_the_old_one_is_put_back_when_the_new_one_fails(engine: FakeEngine, fields: Any, reason: str) -> None:
-    engine.create("other", options(3, ports=("9090:80/tcp",)))
+    engine.create("other", options(3, ports=("9090:80/tcp",)).options)
     engine.start("other")
     before = engine.standing["web"]["Id"]
     with pytest.raises(ResourceError, match=rf"failed, and the one before it was put back: .*{reason}"):
-        swap.make(engine, "web", options(2, **fields), running=True)
+        Place(engine, "web").make(options(2, **fields), running=True)
     assert engine.running() == ["other", "web"]
     assert engine.standing["web"]["Id"] == before
     assert set(engine.standing) == {"other", "web", "web" + FAILED}
@@ -93,7 +95,7 @@ def test_one_that_failed_lately_does_not_take_the_old_one_down_again(engine: Fak
     for reason in ("was put back", "this very spec failed at"):
         before = engine.changes
         with pytest.raises(ResourceError, match=reason):
-            swap.make(engine, "web", options(2, command=FAILING), running=True)
+            Place(engine, "web").make(options(2, command=FAILING), running=True)
     assert engine.changes == before
     assert engine.running() == ["web"]
 
@@ -101,15 +103,15 @@ def test_one_that_failed_lately_does_not_take_the_old_one_down_again(engine: Fak
 def test_one_that_failed_long_ago_is_tried_again(engine: FakeEngine) -> None:
     for _ in range(2):
         with pytest.raises(ResourceError, match="was put back"):
-            swap.make(engine, "web", options(2, command=FAILING), running=True)
-        engine.age("web" + FAILED, seconds=swap.RETRY_SECONDS + 1)
+            Place(engine, "web").make(options(2, command=FAILING), running=True)
+        engine.age("web" + FAILED, seconds=RETRY_SECONDS + 1)
     assert engine.image_of("web") == "app:1"
 
 
 def test_another_spec_is_tried_at_once_and_clears_the_failed_one_away(engine: FakeEngine) -> None:
     with pytest.raises(ResourceError, match="was put back"):
-        swap.make(engine, "web", options(2, command=FAILING), running=True)
-    swap.make(engine, "web", options(3), running=True)
+        Place(engine, "web").make(options(2, command=FAILING), running=True)
+    Place(engine, "web").make(options(3), running=True)
     assert list(engine.standing) == ["web"]
     assert engine.volumes_removed_of == ["web" + FAILED]
 
@@ -117,10 +119,10 @@ def test_another_spec_is_tried_at_once_and_clears_the_failed_one_away(engine: Fa
 def test_a_strangers_container_is_refused_and_left(engine: FakeEngine) -> None:
     engine.create("theirs", {"Image": "app:1"})
     with pytest.raises(ResourceError, match="made by somebody else; remove it"):
-        swap.make(engine, "theirs", options(2), running=True)
-    for change in (swap.remove, swap.start, swap.stop, swap.restart):
+        Place(engine, "theirs").make(options(2), running=True)
+    for change in (Place.remove, Place.start, Place.stop, Place.restart):
         with pytest.raises(ResourceError, match="made by somebody else; remove it"):
-            change(engine, "theirs")
+            change(Place(engine, "theirs"))
     assert engine.image_of("theirs") == "app:1"
     assert engine.standing["theirs"]["State"]["Status"] == "created"
 
@@ -129,26 +131,26 @@ def test_a_strangers_container_is_refused_and_left(engine: FakeEngine) -> None:
 def test_a_strangers_container_under_a_spare_name_is_left(engine: FakeEngine, suffix: str) -> None:
     engine.create("web" + suffix, {"Image": "app:1"})
     with pytest.raises(ResourceError, match=f"web{suffix} was made by somebody else"):
-        swap.make(engine, "web", options(2), running=True)
+        Place(engine, "web").make(options(2), running=True)
     assert engine.running() == ["web"]
     assert "web" + suffix in engine.standing
 
 
 def test_removal_takes_what_swaps_left_and_keeps_volumes(engine: FakeEngine) -> None:
     for suffix in (NEW, OLD, FAILED):
-        engine.create("web" + suffix, options(2))
-    swap.remove(engine, "web")
-    swap.remove(engine, "web")
+        engine.create("web" + suffix, options(2).options)
+    Place(engine, "web").remove()
+    Place(engine, "web").remove()
     assert engine.standing == {}
     assert engine.volumes_removed_of == []
 
 
 def test_a_restart_leaves_a_stopped_one_stopped(engine: FakeEngine) -> None:
-    swap.restart(engine, "web")
+    Place(engine, "web").restart()
     assert engine.standing["web"].pop("Restarted")
-    swap.stop(engine, "web")
-    swap.restart(engine, "web")
-    swap.restart(engine, "absent")
+    Place(engine, "web").stop()
+    Place(engine, "web").restart()
+    Place(engine, "absent").restart()
     assert engine.running() == []
 
 
@@ -158,11 +160,11 @@ CHANGES_OF_A_SWAP = 6  # create, stop, rename, rename, start, remove
 CHANGES_OF_A_FAILED_SWAP = 11
 
 
-def interrupted(engine: FakeEngine, fuse: int, wanted: dict[str, Any], *, running: bool = True) -> bool:
+def interrupted(engine: FakeEngine, fuse: int, wanted: Wanted, *, running: bool = True) -> bool:
     """Tell whether the power was cut before the change of this number."""
     engine.fuse = fuse
     try:
-        swap.make(engine, "web", wanted, running=running)
+        Place(engine, "web").make(wanted, running=running)
     except PowerCut:
         return True
     except ResourceError:
@@ -177,10 +179,10 @@ def test_a_swap_that_is_cut_short_anywhere_loses_nothing_and_is_finished(engine:
     assert interrupted(engine, fuse, options(2))
     images = {engine.image_of(name) for name in engine.standing}
     assert images & {"app:1", "app:2"}
-    swap.tidy(engine, "web", running=True)
+    Place(engine, "web").tidy(running=True)
     assert engine.running() == ["web"] or engine.standing["web"]["State"]["Status"] == "exited"
     assert list(engine.standing) == ["web"]
-    swap.make(engine, "web", options(2), running=True)
+    Place(engine, "web").make(options(2), running=True)
     assert list(engine.standing) == engine.running() == ["web"]
     assert engine.image_of("web") == "app:2"
 
@@ -195,26 +197,26 @@ def test_a_failed_swap_that_is_cut_short_anywhere_ends_with_the_old_one(engine: 
     before = engine.standing["web"]["Id"]
     bad = options(2, command=FAILING)
     interrupted(engine, fuse, bad)
-    swap.tidy(engine, "web", running=True)
+    Place(engine, "web").tidy(running=True)
     interrupted(engine, -1, bad)
     assert engine.standing["web"]["Id"] == before
     assert set(engine.standing) == {"web", "web" + FAILED}
-    swap.start(engine, "web")
+    Place(engine, "web").start()
     assert engine.running() == ["web"]
 
 
 @pytest.mark.parametrize("fuse", range(1, CHANGES_OF_A_SWAP))
 def test_a_swap_without_a_start_is_finished_too(engine: FakeEngine, fuse: int) -> None:
     assert interrupted(engine, fuse, options(2), running=False)
-    swap.make(engine, "web", options(2), running=False)
+    Place(engine, "web").make(options(2), running=False)
     assert list(engine.standing) == ["web"]
     assert engine.image_of("web") == "app:2"
 
 
 def test_an_interrupted_swap_does_not_count_as_a_failure(engine: FakeEngine) -> None:
     assert interrupted(engine, 5, options(2))  # renamed, not yet started
-    swap.tidy(engine, "web", running=True)
+    Place(engine, "web").tidy(running=True)
     assert engine.image_of("web") == "app:1"
     assert engine.running() == ["web"]
-    swap.make(engine, "web", options(2), running=True)
+    Place(engine, "web").make(options(2), running=True)
     assert engine.image_of("web") == "app:2"

@@ -223,6 +223,13 @@ def test_a_remote_that_fails_is_left_alone_and_drift_passes_go_on(stage: Stage) 
     assert stage.reasons[2:] == ["sync", "poll"], "a request is not held back, and a success ends the waiting"
 
 
+def test_a_drift_pass_that_has_nothing_to_hold_keeps_nobody_from_asking(stage: Stage) -> None:
+    stage.script = f"echo '{UNREACHABLE}'"
+    stage.run("drift")
+    stage.run("poll")
+    assert stage.reasons == ["drift", "poll"]
+
+
 def test_a_remote_that_answers_again_leaves_the_verdict_that_was_before(stage: Stage) -> None:
     stage.run("drift")
     stage.script = f"echo '{UNREACHABLE}'"

@@ -20,10 +20,10 @@ from agent.cli import VERBS, main
 from agent.cli.parser import parser_of
 from agent.health import Verdict
 from agent.orders import SUSPEND, Order
-from agent.report import Report
+from agent.report import Origin, Report
 from agent.report.standing import status_of
 from agent.settings import Settings
-from agent.source import WorkingTree
+from agent.source import Contacts, Remote, WorkingTree
 from agent.status import write_status
 from modules.api import Change
 from modules.checks import Health
@@ -132,6 +132,7 @@ def emitted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any
         health=[Verdict("http:x", Health.DEGRADED)],
         orders={SUSPEND: dataclasses.asdict(Order("work on it", "alice", 0))},
         notices=["n"],
+        origin=Origin(remotes=Contacts([Remote("https://git.example.com/fleet.git")]).to_json()),
     )
     limits = {"poll_seconds": 60, "drift_seconds": 300, "stale_seconds": 2400}
     write_status(str(tmp_path / "status.json"), status_of(report, {}, limits))

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from agent.host import engine as engine_module
-from agent.host.engine import open_engine
+from agent.host import engine_client
 from agent.host.engine_errors import explained
 from modules.api import Engine, ResourceError
 from tests.unit.docker_daemon import HANG, Answer, Daemon, serving
+from tests.unit.docker_daemon import opened as open_engine
 
 
 @pytest.fixture
@@ -126,7 +127,7 @@ def test_a_pull_asks_for_name_and_tag_or_digest(daemon: Daemon, engine: Engine) 
     [
         ((404, {"message": "manifest for app:9 not found: manifest unknown"}), "manifest unknown", "name and tag"),
         ((500, {"message": "dial tcp 127.0.0.1:5001: connect: connection refused"}), "refused", "reaches the registry"),
-        ((500, {"message": 'Get "https://r/v2/": unauthorized'}), "unauthorized", "docker login"),
+        ((500, {"message": 'Get "https://r/v2/": unauthorized'}), "unauthorized", "registry_auth_file"),
         ((200, lines({"status": "Pulling"}, {"error": "no space left on device"})), "no space", "docker system df"),
         ((200, b"broken off"), "the engine said b'broken off'", "journalctl -u docker"),
         ((500, b""), "500", "journalctl -u docker"),
@@ -144,7 +145,7 @@ def test_a_pull_that_fails_says_why_and_what_to_do(
 
 
 def test_a_pull_that_says_nothing_ends(daemon: Daemon, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(engine_client, "SILENCE_SECONDS", 0.2)
     daemon.answers[PULL] = HANG
     started = time.monotonic()
     with pytest.raises(ResourceError, match=r"image app:1 cannot be pulled: .*timed out"):
@@ -153,7 +154,7 @@ def test_a_pull_that_says_nothing_ends(daemon: Daemon, engine: Engine, monkeypat
 
 
 def test_a_pull_that_never_ends_is_given_up(daemon: Daemon, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "PULL_SECONDS", 0)
+    monkeypatch.setattr(engine_client, "PULL_SECONDS", 0)
     daemon.answers[PULL] = (200, lines(*[{"status": "Downloading"}] * 3))
     with pytest.raises(ResourceError, match="took longer than 0 s"):
         engine.pull("app:1")
@@ -231,8 +232,8 @@ def test_a_long_message_is_cut(daemon: Daemon, engine: Engine) -> None:
 
 def test_an_image_is_known_by_its_id_or_not_at_all(daemon: Daemon, engine: Engine) -> None:
     daemon.answers["GET /v1.41/images/app:1/json"] = (200, {"Id": "sha256:1"})
-    assert engine.image_id("app:1") == "sha256:1"
-    assert engine.image_id("app:2") is None
+    assert engine.image("app:1") == {"Id": "sha256:1"}
+    assert engine.image("app:2") is None
 
 
 def test_an_error_that_the_library_does_not_understand_is_an_error_still(daemon: Daemon, engine: Engine) -> None:
@@ -251,7 +252,7 @@ def test_an_error_that_the_library_does_not_understand_is_an_error_still(daemon:
         ("invalid mount config: bind source path does not exist: /srv", "declare it in Git"),
         ("tls: failed to verify certificate: x509: unknown authority", "certs.d"),
         ("http: server gave HTTP response to HTTPS client", "insecure-registries"),
-        ("pull access denied for app", "docker login"),
+        ("pull access denied for app", "registry_auth_file"),
         ("something new", "journalctl -u docker"),
     ],
 )

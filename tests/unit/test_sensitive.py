@@ -106,7 +106,7 @@ def test_from_compiling_on_it_is_a_secret_like_any_other(held: Holding, fields: 
     remembered = decode(json.loads(json.dumps(encode(node.resource, with_data=False))))
     for resource in (node.resource, cached.resource, remembered):
         assert isinstance(resource, File)
-        assert resource.secrets()
+        assert resource.secret_fields()
         assert not leaks(resource.desired({"ensure": "present"}))
     assert held.converged(resources) == ["file:/secret"], "its bytes are had again for that"
     assert (held.root / "secret").read_text() == NEW

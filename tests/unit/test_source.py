@@ -44,11 +44,11 @@ def test_nothing_is_downloaded_to_know_where_the_branch_is(source: Source, tmp_p
     assert first not in pygit2.Repository(source.directory)
 
 
-def test_a_rewritten_branch_is_refused_and_what_is_in_force_stays(source: Source, tmp_path: Path) -> None:
+def test_a_rewritten_branch_is_refused_and_what_was_accepted_stays(source: Source, tmp_path: Path) -> None:
     first = commit(tmp_path / "fleet.git", ONE)
     source.fetch(None)
     other = commit(tmp_path / "fleet.git", TWO, parents=0)
-    with pytest.raises(RevisionRejected, match=f"main@{other[:7]} does not contain {first[:7]}, the revision in force"):
+    with pytest.raises(RevisionRejected, match=f"main@{other[:7]} does not contain {first[:7]}, the accepted revision"):
         source.fetch(first)
     assert str(pygit2.Repository(source.directory).references["refs/gitops-agent/accepted"].target) == first
     assert again(source, allow_rewritten_history=True).fetch(first).commit == other
@@ -56,7 +56,7 @@ def test_a_rewritten_branch_is_refused_and_what_is_in_force_stays(source: Source
     assert source.fetch(other).commit == third
 
 
-def test_a_revision_in_force_that_is_not_here_is_no_part_of_the_branch(source: Source, tmp_path: Path) -> None:
+def test_an_accepted_revision_that_is_not_here_is_no_part_of_the_branch(source: Source, tmp_path: Path) -> None:
     commit(tmp_path / "fleet.git", ONE)
     with pytest.raises(RevisionRejected):
         source.fetch("0" * 40)

@@ -61,8 +61,8 @@ def test_a_rewritten_branch_is_refused_unless_allowed(
     with pytest.raises(RevisionRejected) as caught:
         made.fetch(first)
     assert str(caught.value) == (
-        f"main@{other[:7]} does not contain {first[:7]}, the revision in force: the history was rewritten; "
-        "push a commit on top of it, or set allow_rewritten_history: true in the settings"
+        f"main@{other[:7]} does not contain {first[:7]}, the accepted revision: the history was rewritten; "
+        f"push a commit on top of {first[:7]}, or if this is meant, agentctl source accept {other[:12]} --reason TEXT"
     )
     assert made.revision(first).read("fleet.yaml") == b"format: 1\n"
     assert source(http.url(), allow_rewritten_history=True).fetch(first).commit == other

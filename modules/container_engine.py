@@ -1,0 +1,73 @@
+"""Containers that the engine itself starts: made, replaced, started, stopped and removed through its API."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from modules.api import Drift, Host, HostView, Observation, ResourceError
+from modules.container_held import Held, seen
+from modules.container_options import endpoint, options_of
+from modules.container_swap import Place, Wanted
+
+
+def observe(host: HostView, wanted: Sequence[Held]) -> list[Observation]:
+    """What the engine's list shows of them. Raises ResourceError when it shows nothing."""
+    return seen(host.engine, wanted)
+
+
+def apply(host: Host, steps: Sequence[tuple[Held, Drift]]) -> list[ResourceError | None]:
+    """Make, replace, start, stop or remove each."""
+    return [_applied(host, held, drift) for held, drift in steps]
+
+
+def restart(host: Host, held: Held) -> None:
+    """Restart it if it runs. Raises ResourceError."""
+    held.files.write(host, held.secrets(host))
+    _place(host, held).restart()
+
+
+def recover(host: Host, held: Held) -> None:
+    """Finish or take back an interrupted replacement. Raises ResourceError."""
+    _place(host, held).tidy(running=held.running)
+
+
+def _applied(host: Host, held: Held, drift: Drift) -> ResourceError | None:
+    try:
+        _apply(host, held, drift)
+        if "registry" in drift and set(drift) & {"ensure", "registry"} == set(drift):
+            return ResourceError(str(drift["registry"].before))
+    except ResourceError as error:
+        return error
+    return None
+
+
+def _apply(host: Host, held: Held, drift: Drift) -> None:
+    place = _place(host, held)
+    if held.ensure == "absent":
+        place.remove()
+        held.files.drop(host)
+    elif drift.keys() - {"ensure", "registry"}:
+        place.make(_wanted(host, held), running=held.running)
+        held.files.drop_others(host)
+    elif "ensure" not in drift:
+        return
+    elif not held.running:
+        place.stop()
+    elif drift["ensure"].before == "paused":
+        host.engine.unpause(held.name)
+    else:
+        held.files.write(host, held.secrets(host))
+        place.start()
+
+
+def _place(host: Host, held: Held) -> Place:
+    return Place(host.engine, held.name, held.adopt)
+
+
+def _wanted(host: Host, held: Held) -> Wanted:
+    secrets = held.secrets(host)
+    held.files.write(host, secrets)
+    paths = {name: held.files.path(name) for name in secrets}
+    options = {**options_of(held.fields, held.variables(host), paths), "Labels": held.spec.labels()}
+    more = list(held.fields.get("networks", {}).items())[1:]
+    return Wanted(options, {name: endpoint(wanted) for name, wanted in more}, held.pull)
