@@ -131,7 +131,11 @@ def desired_by_itself(source: Source, floor: Floor, store: Store, compiler: Comp
 def refuse(store: Store, rejection: RevisionError | None, attempted: str) -> None:
     """Remember what came of the newest revision: that it is held, or why it is not."""
     reason = getattr(rejection, "reason", type(rejection).__name__)
-    kept = {"message": str(rejection), "commit": attempted, "reason": reason} if rejection else {}
+    kept = (
+        {"message": str(rejection), "commit": getattr(rejection, "commit", "") or attempted, "reason": reason}
+        if rejection
+        else {}
+    )
     store.remember(attempted=attempted, refused=json.dumps(kept))
 
 

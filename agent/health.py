@@ -105,11 +105,6 @@ def worst(verdicts: Sequence[Verdict]) -> Health:
     return max((verdict.health for verdict in verdicts), key=_ORDER.index, default=Health.HEALTHY)
 
 
-def regressions(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """What counts against a change: required, well before it, and ill now."""
-    return [verdict for verdict in verdicts if verdict.required and verdict.regressed]
-
-
 def checks_of(catalog: Catalog) -> tuple[Check, ...]:
     """The checks that the repository declares, and those that resources bring by themselves, each once."""
     return tuple({check.id: check for check in (*(check for check, _ in _brought(catalog)), *catalog.checks)}.values())
@@ -137,8 +132,15 @@ def _ask(checks: Sequence[Check], host: Watcher) -> dict[str, Seen]:
         by_kind[type(check)].append(check)
     found: dict[str, Seen] = {}
     for kind, some in by_kind.items():
-        found |= zip((check.id for check in some), kind.ask_all(host, some), strict=True)
+        found |= zip((check.id for check in some), _answers(kind, some, host), strict=True)
     return found
+
+
+def _answers(kind: type[Check], checks: Sequence[Check], host: Watcher) -> Sequence[Seen]:
+    try:
+        return kind.ask_all(host, checks)
+    except Exception as error:  # noqa: BLE001  (whatever a check meets, it must not end the pass that mends the host)
+        return [Seen(Health.UNKNOWN, f"it cannot be asked: {type(error).__name__}: {error}")] * len(checks)
 
 
 def _verdict(check: Check, seen: Seen, before: Verdict | None = None) -> Verdict:

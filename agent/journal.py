@@ -14,7 +14,7 @@ MESSAGE_IDS: Mapping[str, tuple[str, str]] = {  # result -> id, meaning; documen
     "removed": ("066f260138834095b5e3e211eacb72f7", "a resource that left Git was removed"),
     "released": ("c7dd7b84fabf4b28ad5808cdb0683d45", "a resource that left Git was left as it is"),
     "failed": ("b1dfe943295f4cc09944a47f1ca9ac1f", "a resource could not be converged"),
-    "blocked": ("5d02a0a38d474f28a65b3a2f119bf3de", "a resource waits for one that failed, or for a person"),
+    "blocked": ("5d02a0a38d474f28a65b3a2f119bf3de", "a resource waits for one that failed"),
     "pending": (
         "5df014bac4e14d718f4123b256c46188",
         "a difference is only told: drift that is not repaired, a removal that waits",

@@ -32,7 +32,21 @@ CREATE TABLE started (
   consumer TEXT NOT NULL, action TEXT NOT NULL, cause TEXT NOT NULL, digest TEXT NOT NULL,
   PRIMARY KEY (consumer, action, cause));
 """
-MIGRATIONS = (_FIRST, _PRUNE_AND_DIFFS, _STARTED)
+_HISTORY = """
+ALTER TABLE changes ADD COLUMN class TEXT NOT NULL DEFAULT 'change';
+ALTER TABLE changes ADD COLUMN content TEXT NOT NULL DEFAULT '';
+UPDATE changes SET class = CASE WHEN result = 'failed' THEN 'failed' WHEN cause = 'drift' THEN 'drift' ELSE 'change' END;
+CREATE INDEX changes_by_class ON changes (class, number);
+CREATE INDEX changes_with_diff ON changes (number) WHERE diff != '';
+ALTER TABLE passes ADD COLUMN class TEXT NOT NULL DEFAULT 'other';
+ALTER TABLE passes ADD COLUMN cause TEXT NOT NULL DEFAULT '';
+ALTER TABLE passes ADD COLUMN author TEXT NOT NULL DEFAULT '';
+ALTER TABLE passes ADD COLUMN summary TEXT NOT NULL DEFAULT '';
+ALTER TABLE passes ADD COLUMN first INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE passes ADD COLUMN times INTEGER NOT NULL DEFAULT 1;
+UPDATE passes SET first = started, class = CASE verdict WHEN 'OK' THEN 'good' ELSE 'other' END;
+"""
+MIGRATIONS = (_FIRST, _PRUNE_AND_DIFFS, _STARTED, _HISTORY)
 """Each takes a database from the version that is its index to the next; none is ever changed."""
 
 

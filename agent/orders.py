@@ -89,7 +89,7 @@ def who() -> str:
 
 def seconds(text: str) -> int:
     """A duration such as 30m, 24h or 7d. Raises ConfigInvalid."""
-    found = re.fullmatch(r"([0-9]{1,5})([smhd])", text)
+    found = re.fullmatch(r"([1-9][0-9]{0,4})([smhd])", text)
     if found is None:
         raise ConfigInvalid(f"{text!r} is no duration", "give one such as 30m, 24h or 7d")
     return int(found[1]) * _UNITS[found[2]]

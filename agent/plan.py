@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agent.catalog import CONFIRM, CREATE_ONLY, RELEASE, Catalog, Node, Policy
-from agent.catalog.codec import decode, encode
+from agent.catalog.codec import decode
+from agent.causes import REVISION, cause_of, was_secret
 from agent.started import overlooked
 from agent.store import Entry, Origin, Owed
 from modules.api import Change, Drift, HostView, Observation, Resource, ResourceError, State, Unsupported
 
 GONE = ("absent", "purged", None)  # what is not there, as `ensure` says it
-REVISION = "revision"  # Git asks for something else than when it was last applied
-DRIFT = "drift"  # Git asks for the same; the host changed
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,8 @@ class Step:
     observed: State
     drift: Drift
     error: ResourceError | None = None  # it could not be observed
-    cause: str = REVISION
+    cause: str = REVISION  # one of agent.causes.CAUSES
+    was_secret: bool = False  # what is there now may hold a secret, so it is not shown
 
     @property
     def in_sync(self) -> bool:
@@ -72,6 +72,7 @@ class Known:
     owed: Sequence[Owed]
     settled: bool  # the inventory is exactly this catalog: nothing to prune
     started: Callable[[], Mapping[Origin, str]] = dict  # what each consumer was last started with
+    news: Callable[[], str] = lambda: REVISION  # what is new since it all was applied: revision, upgrade or facts
 
 
 def make_plan(catalog: Catalog, host: HostView, known: Known) -> Plan:
@@ -82,7 +83,8 @@ def make_plan(catalog: Catalog, host: HostView, known: Known) -> Plan:
     missed: tuple[Owed, ...] = ()
     if not known.settled or not all(step.in_sync for step in steps):
         inventory = known.inventory()
-        steps = tuple(_with_cause(step, inventory.get(step.node.id)) for step in steps)
+        news = known.news()
+        steps = tuple(_with_cause(step, inventory.get(step.node.id), news) for step in steps)
         removals = _removals(catalog, inventory, host)
         missed = _overlooked(steps, known)
     withheld = [item for item in known.owed if _is_left(item, catalog, settled=known.settled)]
@@ -140,6 +142,11 @@ def compare(node: Node, seen: Observation) -> Step:
     return Step(node, seen, _heeded(drift, node.policy) if drift and node.policy != Policy() else drift)
 
 
+def again(step: Step, seen: Observation) -> Step:
+    """The same step after another look at the host."""
+    return replace(compare(step.node, seen), cause=step.cause, was_secret=step.was_secret)
+
+
 def _heeded(drift: Drift, policy: Policy) -> Drift:
     """The drift that Git wants to hear of: not of properties that it ignores, nor of what it only wants created."""
     if policy.drift == CREATE_ONLY and ("ensure" not in drift or drift["ensure"].before not in GONE):
@@ -153,16 +160,11 @@ def drift_between(desired: State, observed: State) -> Drift:
     return {name: Change(get(name), want) for name, want in desired.items() if want is not None and get(name) != want}
 
 
-def _with_cause(step: Step, entry: Entry | None) -> Step:
-    if step.in_sync or entry is None or entry.pending:
+def _with_cause(step: Step, entry: Entry | None, news: str) -> Step:
+    if step.in_sync or entry is None:
         return step
-    same = encoded(step.node.resource) == entry.resource
-    return Step(step.node, step.observed, step.drift, step.error, DRIFT) if same else step
-
-
-def encoded(resource: Resource) -> str:
-    """The resource as the inventory keeps it: no content, only digests."""
-    return json.dumps(encode(resource, with_data=False), sort_keys=True)
+    cause = REVISION if entry.pending else cause_of(step.node.resource, entry, news)
+    return replace(step, cause=cause, was_secret=was_secret(entry))
 
 
 def _removals(catalog: Catalog, inventory: Mapping[str, Entry], host: HostView) -> tuple[Removal, ...]:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
-from agent import health, orders, track
+from agent import __version__, health, orders, track
 from agent.apply import Author, Conduct, Outcome, apply_plan
 from agent.apply.outcome import BLOCKED, CHANGED, FAILED, PENDING, SETTLED
+from agent.causes import FACTS, REVISION, UPGRADE
 from agent.desired import Desired, desired_at, rolled_back
-from agent.errors import RevisionRejected
 from agent.plan import Known, Plan, make_plan
 from agent.source import Source
 from agent.store import Store
@@ -52,7 +52,6 @@ class Result:
     desired: Desired
     outcomes: Sequence[Outcome]
     health: Sequence[health.Verdict] = ()
-    one_way: Sequence[str] = ()  # what was changed by a revision that was rolled back and cannot be undone
 
     @property
     def changed(self) -> bool:
@@ -63,7 +62,16 @@ class Result:
 def plan_desired(desired: Desired, host: HostView, store: Store) -> Plan:
     """Plan what is desired on a host that is only looked at."""
     settled = store.recall("settled") == desired.compiled.digest
-    return make_plan(desired.compiled.catalog, host, Known(store.inventory, store.owed(), settled, store.started))
+    known = Known(store.inventory, store.owed(), settled, store.started, partial(_news, desired, store))
+    return make_plan(desired.compiled.catalog, host, known)
+
+
+def _news(desired: Desired, store: Store) -> str:
+    """What is new since all was last applied: the revision, or else the agent, or else the host."""
+    commit, _, version = store.recall("applied").partition(" ")
+    if not commit or commit != desired.revision.commit:
+        return REVISION
+    return FACTS if version == __version__ else UPGRADE
 
 
 def reconcile(desired: Desired, host: WatchedHost, store: Store, conduct: Conduct, care: Care) -> Result:
@@ -78,7 +86,7 @@ def reconcile(desired: Desired, host: WatchedHost, store: Store, conduct: Conduc
     author = Author(desired.revision.commit, desired.revision.author, desired.revision.summary)
     outcomes = apply_plan(plan, host, store, author, conduct)
     if all(outcome.result in SETTLED for outcome in outcomes):
-        store.remember(settled=desired.compiled.digest)
+        store.remember(settled=desired.compiled.digest, applied=f"{desired.revision.commit} {__version__}")
     result = Result(desired, outcomes)
     settle = partial(health.settle, checks, host, timing=care.timing, stopped=partial(_go_on, conduct, care))
     if result.changed:
@@ -136,9 +144,9 @@ def hold(desired: Desired, host: WatchedHost, source: Source, store: Store, mean
     back = track.good(store)
     if reason and care.rollback != NEVER and back and orders.given(store, orders.PIN) is None:
         good = desired_at(source, back, desired.compiler)
-        kept = _reject(result, reason, store)
+        bad = _reject(result, reason, store)
         again = reconcile(good, host, store, conduct, care)
-        return replace(again, desired=kept.instead(good), one_way=kept.one_way)
+        return replace(again, desired=replace(good, rejection=rolled_back(bad), attempted=bad.commit))
     return result
 
 
@@ -148,7 +156,7 @@ def _judge(result: Result, store: Store, care: Care, failing: frozenset[str], be
     plan, commit = desired.compiled.plan, desired.revision.commit
     failed = [outcome.id for outcome in result.outcomes if outcome.result == FAILED]
     store.remember(failing=" ".join(sorted(failed)))
-    soak = track.soaking(store, plan) or track.Soak(plan, commit, int(now), ())
+    soak = _trial(plan, commit, store, int(now))
     if not soak.until:
         soak = replace(soak, until=int(now) + care.soak_seconds)
         track.begin_soak(store, soak)
@@ -164,24 +172,23 @@ def _judge(result: Result, store: Store, care: Care, failing: frozenset[str], be
     return ""
 
 
-@dataclass(frozen=True)
-class Rejected:
-    """A revision that proved bad, and what it changed that cannot be undone."""
+def _trial(plan: str, commit: str, store: Store, now: int) -> track.Soak:
+    """The trial that a revision is in: its own, or that of the one before it, whose changes it holds on to."""
+    soak = track.soaking(store)
+    if soak is None or commit == track.good(store):
+        return track.Soak(plan, commit, now, ())
+    if soak.plan != plan:
+        soak = replace(soak, plan=plan, commit=commit)
+        track.begin_soak(store, soak)
+    return soak
 
-    rejection: RevisionRejected
-    one_way: Sequence[str]
 
-    def instead(self, good: Desired) -> Desired:
-        """The good revision, held in the place of this one."""
-        return replace(good, rejection=self.rejection, attempted=self.rejection.commit)
-
-
-def _reject(bad: Result, reason: str, store: Store) -> Rejected:
-    """Remember what proved bad, so that it is not applied again by itself."""
+def _reject(bad: Result, reason: str, store: Store) -> track.Rejection:
+    """Remember what proved bad, so that it is not applied again by itself, and what of it cannot be undone."""
     desired = bad.desired
-    rejected = track.Rejection(desired.compiled.plan, desired.revision.commit, reason, int(time.time()))
-    track.reject(store, rejected)
-    store.remember(soak="")
     one_way = {node.id for node in desired.compiled.catalog.nodes if node.resource.one_way}
     kept = sorted(outcome.id for outcome in bad.outcomes if outcome.result in CHANGED and outcome.id in one_way)
-    return Rejected(rolled_back(rejected), kept)
+    rejection = track.Rejection(desired.compiled.plan, desired.revision.commit, reason, int(time.time()), kept)
+    track.reject(store, rejection)
+    store.remember(soak="")
+    return rejection

@@ -1,6 +1,6 @@
 """Store: what survives a restart, in one SQLite database.
 
-The inventory (what we own, what it was before, what we left), owed refreshes, the revision in force, passes and changes.
+The inventory (what we own, what it was before, what we left), owed refreshes, the revision in force; and the history.
 The journal mode is DELETE, not WAL: only one pass writes, and a reader of a WAL database creates files beside it, while an
 idle pass must write nothing at all.
 """
@@ -12,17 +12,14 @@ import json
 import os
 import sqlite3
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from agent.errors import StateUnusable
+from agent.history import Changed, History
 from agent.migrations import MIGRATIONS, Unknown, version_of
 from modules.api import State
-
-KEPT_PASSES = 500
-KEPT_CHANGES = 20_000
 
 _UNREADABLE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -57,35 +54,6 @@ class Owed:
 Origin = tuple[str, str, str]  # consumer, action, cause
 
 
-@dataclass(frozen=True)
-class Changed:
-    """One line of the audit trail."""
-
-    id: str
-    result: str
-    cause: str
-    revision: str
-    author: str
-    summary: str
-    place: str
-    drift: Mapping[str, Any]
-    message: str
-    diff: str = ""  # of text that it changed, unified
-
-
-@dataclass(frozen=True)
-class PassRecord:
-    """One pass in the history."""
-
-    started: float  # seconds since the epoch
-    seconds: float
-    reason: str
-    revision: str
-    verdict: str
-    counts: Mapping[str, int]
-    message: str
-
-
 class Store:
     """The state database. `writable=False` reads it, or an empty one where there is none, and never writes.
 
@@ -104,6 +72,7 @@ class Store:
                     raise
                 self.notices.append(self._set_aside(error))
                 self._db = self._open()
+            self.history = History(self._db)
 
     def __enter__(self) -> Self:
         """Give itself; at the end of the `with` it is closed, and what went wrong with the database is explained."""
@@ -198,13 +167,7 @@ class Store:
         """Write what came of it: entries as left, lines of the audit trail, and what is no longer owned."""
         with self._db:
             self._put(entries)
-            now = int(time.time())
-            rows = [
-                (now, c.id, c.result, c.cause, c.revision, c.author, c.summary, c.place, json.dumps(c.drift), c.message, c.diff)
-                for c in changes
-            ]  # fmt: skip
-            columns = "at, id, result, cause, revision, author, summary, place, drift, message, diff"
-            self._db.executemany(f"INSERT INTO changes ({columns}) VALUES (?,?,?,?,?,?,?,?,?,?,?)", rows)
+            self.history.add(changes)
             self._db.executemany("DELETE FROM inventory WHERE id = ?", [(name,) for name in forgotten])
 
     def _put(self, entries: Iterable[Entry]) -> None:
@@ -242,44 +205,6 @@ class Store:
         """What each consumer was last started with: a digest by its origin."""
         rows = self._db.execute("SELECT consumer, action, cause, digest FROM started")
         return {(row[0], row[1], row[2]): row[3] for row in rows}
-
-    # Passes and changes
-
-    def record_pass(self, record: PassRecord) -> None:
-        """Add one pass to the history, and forget what is older than the history is long."""
-        counts, started, seconds = json.dumps(record.counts), int(record.started), round(record.seconds, 3)
-        row = (started, seconds, record.reason, record.revision, record.verdict, counts, record.message)
-        with self._db:
-            columns = "started, seconds, reason, revision, verdict, counts, message"
-            self._db.execute(f"INSERT INTO passes ({columns}) VALUES (?,?,?,?,?,?,?)", row)
-            for table, kept in (("passes", KEPT_PASSES), ("changes", KEPT_CHANGES)):
-                self._db.execute(f"DELETE FROM {table} WHERE number <= (SELECT max(number) FROM {table}) - ?", (kept,))
-
-    def last_pass(self) -> Mapping[str, Any] | None:
-        """The newest pass that is recorded (passes that found and changed nothing new are not)."""
-        columns = ("started", "seconds", "reason", "revision", "verdict", "counts", "message")
-        row = self._db.execute(f"SELECT {', '.join(columns)} FROM passes ORDER BY number DESC LIMIT 1").fetchone()
-        return dict(zip(columns, row, strict=True)) if row else None
-
-    def changes(self, name: str = "", limit: int = 100) -> list[Mapping[str, Any]]:
-        """Lines of the audit trail, the newest first, of one resource or of all."""
-        columns = ("at", "id", "result", "cause", "revision", "author", "summary", "place", "drift", "message", "diff")
-        where, values = ("WHERE id = ?", [name]) if name else ("", [])
-        query = f"SELECT {', '.join(columns)} FROM changes {where} ORDER BY number DESC LIMIT ?"
-        return [dict(zip(columns, row, strict=True)) for row in self._db.execute(query, [*values, limit])]
-
-    def repairs(self, since: float) -> Counter[tuple[str, str]]:
-        """How often each property of each resource was put back after drift, since a moment (seconds since the epoch)."""
-        query = "SELECT id, drift FROM changes WHERE at >= ? AND cause = 'drift' AND result = 'converged'"
-        rows = self._db.execute(query, (int(since),))
-        return Counter((name, item) for name, drift in rows for item in json.loads(drift))
-
-    def last_message(self, name: str) -> str:
-        """What the newest line of the audit trail of a resource says."""
-        row = self._db.execute(
-            "SELECT message FROM changes WHERE id = ? ORDER BY number DESC LIMIT 1", (name,)
-        ).fetchone()
-        return str(row[0]) if row else ""
 
 
 def _is_unreadable(error: sqlite3.DatabaseError) -> bool:

@@ -25,6 +25,7 @@ class Rejection:
     commit: str
     reason: str
     at: int  # seconds since the epoch
+    one_way: Sequence[str] = ()  # what it changed and cannot be undone
 
 
 @dataclass(frozen=True)

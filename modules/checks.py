@@ -39,8 +39,9 @@ HEALTHY = Seen(Health.HEALTHY)
 def _asked(check: Check, host: Watcher) -> Seen:
     try:
         return check.ask(host)
-    except ResourceError as error:
-        return Seen(Health.UNKNOWN, str(error))
+    except Exception as error:  # noqa: BLE001  (one check that cannot be asked must not keep the others from it)
+        known = isinstance(error, ResourceError)
+        return Seen(Health.UNKNOWN, str(error) if known else f"it cannot be asked: {type(error).__name__}: {error}")
 
 
 def _seconds(value: object, _lookup: object) -> int:
@@ -171,6 +172,8 @@ class UnitCheck(Check, kind="unit", identity="name"):
         except ResourceError as error:
             return [Seen(Health.UNKNOWN, str(error))] * len(checks)
         blocks = said.rstrip("\n").split("\n\n")
+        if len(blocks) != len(checks):  # a pattern names any number of units
+            return [Seen(Health.UNKNOWN, f"systemd tells of {len(blocks)} units, not of {len(checks)}")] * len(checks)
         shown = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in blocks]
         return [_judge_unit(check.name, found) for check, found in zip(checks, shown, strict=True)]
 

@@ -59,6 +59,7 @@ class Package(Resource, kind="package", identity="name"):
     """
 
     gathers = True
+    one_way = True  # the scripts of a package do what they like
     awaits = ("package-index",)
 
     name: str = identity(NAME, "The package; `name:architecture` for one of another architecture.")

@@ -45,6 +45,7 @@ def apply_plan(plan: Plan, host: Host, store: Store, author: Author, conduct: Co
     if not conduct.stopped():
         application.deliver_rest()
     application.adopt()
+    store.history.trim()
     return owing(list(application.outcomes.values()), store.owed())
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from agent.apply.audit import Audit
 from agent.apply.batches import apply_kind, batches
 from agent.apply.conduct import Author, Conduct, InHand
 from agent.apply.drift import Contests
 from agent.apply.outcome import BLOCKED, CONVERGED, FAILED, IN_SYNC, PENDING, Outcome, outcome_of, verdict
 from agent.apply.refreshes import HOST, Refreshes
 from agent.catalog import Node
-from agent.plan import Plan, Step, compare, encoded, observe, rebuild
+from agent.causes import encoded
+from agent.plan import Plan, Step, again, compare, observe, rebuild
 from agent.started import started_with
-from agent.store import Changed, Entry, Owed, Store
+from agent.store import Entry, Owed, Store
 from modules.api import Host, Resource, ResourceError, State, Withheld
 
 
@@ -31,6 +33,7 @@ class Application:
         self._position = {name: index for index, name in enumerate(self._steps)}
         self._changed: set[str] = set()
         self._heirs = {removal.heir: removal.entry for removal in plan.removals if removal.heir}
+        self._audit = Audit(host, store, author, conduct.redact)
         self._contests = Contests(store, conduct.drift)
         self._refreshed_last = self.refreshes.owed_by_removals(plan.removals)
 
@@ -48,7 +51,7 @@ class Application:
 
     def tell(self, outcome: Outcome) -> None:
         """Keep an outcome, and say it when there is anything to say."""
-        outcome = self._redacted(outcome)
+        outcome = self._audit.redacted(outcome)
         self.outcomes[outcome.id] = outcome
         if outcome.result != IN_SYNC:
             self.conduct.tell(outcome)
@@ -56,9 +59,6 @@ class Application:
     def _begin(self, names: Sequence[str]) -> None:
         step = self._position[names[0]] + 1
         self.conduct.begin(InHand(names[0], len(names) - 1, step, len(self._position)))
-
-    def _redacted(self, outcome: Outcome) -> Outcome:
-        return replace(outcome, message=self.conduct.redact(outcome.message)) if outcome.message else outcome
 
     def _recover(self) -> None:
         """Clear away what an interrupted apply left; the plan looked before that, so it counts as changed."""
@@ -109,7 +109,7 @@ class Application:
         """Look once more when an earlier step changed the world: the plan's observation was a prediction."""
         if self._changed:
             seen = observe(self.host, [step.node.resource for step in due])
-            due = [replace(compare(step.node, now), cause=step.cause) for step, now in zip(due, seen, strict=True)]
+            due = [again(step, now) for step, now in zip(due, seen, strict=True)]
         self._steps |= {step.node.id: step for step in due}
         stuck = self.stuck
         return [replace(step, drift={}, error=stuck[step.node.id]) if step.node.id in stuck else step for step in due]
@@ -126,6 +126,7 @@ class Application:
         owed = [item for step in drifting for item in (*consumers.of(step.node), *consumers.of_itself(step))]
         new = self.refreshes.owe(owed, [self._entry(step, step.observed, pending=True) for step in drifting])
         self._begin([step.node.id for step in drifting])
+        self._audit.look(drifting)
         started = time.monotonic()
         errors = apply_kind(self.host, [(step.node.resource, step.drift) for step in drifting])
         seconds = (time.monotonic() - started) / len(drifting)
@@ -177,26 +178,9 @@ class Application:
 
     def write_down(self, entries: Iterable[Entry], outcomes: Iterable[Outcome], forgotten: Iterable[str] = ()) -> None:
         """Write inventory entries and the audit trail; the same failure again is not news and is not written."""
-        entries, changes, forgotten = list(entries), list(self._audit(outcomes)), list(forgotten)
+        entries, changes, forgotten = list(entries), list(self._audit.lines(outcomes)), list(forgotten)
         if entries or changes or forgotten:
             self.store.finish(entries, changes, forgotten)
-
-    def _audit(self, outcomes: Iterable[Outcome]) -> Iterator[Changed]:
-        for outcome in map(self._redacted, outcomes):
-            if outcome.result == FAILED and self.store.last_message(outcome.id) == outcome.message:
-                continue
-            drift = {name: [change.before, change.after] for name, change in outcome.drift.items()}
-            yield Changed(
-                id=outcome.id,
-                result=outcome.result,
-                cause=outcome.cause,
-                revision=self.author.revision,
-                author=self.author.author,
-                summary=self.author.summary,
-                place=outcome.place,
-                drift=drift,
-                message=outcome.message,
-            )
 
     def tell_repairs(self) -> None:
         """Tell what was mended of the host itself on the way."""
@@ -258,7 +242,7 @@ class Application:
             outcome = Outcome(name, FAILED, message=f"{error}; it stays owed, and is tried again in the next pass")
         else:
             self.refreshes.delivered([(HOST, action)])
-            if not self.store.last_message(name):
+            if not self.store.history.last_message(name):
                 return
             outcome = Outcome(name, CONVERGED)
         self.write_down([], [outcome])

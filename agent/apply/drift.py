@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from agent.catalog import ENFORCE, REPORT
-from agent.plan import DRIFT, Step
+from agent.causes import DRIFT
+from agent.plan import Step
 from agent.store import Store
 
 
@@ -44,4 +45,4 @@ class Contests:
 
     @cached_property
     def _recent(self) -> Counter[tuple[str, str]]:
-        return self._store.repairs(time.time() - self._repairs.window_seconds)
+        return self._store.history.repairs(time.time() - self._repairs.window_seconds)

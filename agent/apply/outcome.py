@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from agent.plan import REVISION, Step
+from agent.causes import REVISION
+from agent.plan import Step
 from agent.store import Owed
 from modules.api import Drift, ResourceError
 

@@ -84,11 +84,13 @@ def _row(node: Node) -> list[Any]:
 
 
 def _plan_digest(catalog: Catalog) -> str:
-    """The same for catalogs that would do the same to a host: wherever they are written, and whatever else is there."""
+    """The same for catalogs that would do the same to a host and call the same well, wherever they are written."""
     nodes = [
-        [*encode(node.resource, with_data=False), node.requires, node.after, node.refresh] for node in catalog.nodes
+        [*encode(node.resource, with_data=False), node.requires, node.after, node.refresh, astuple(node.policy)]
+        for node in catalog.nodes
     ]
-    return hashlib.sha256(json.dumps(nodes, sort_keys=True).encode()).hexdigest()
+    checks = [[check.kind, asdict(check)] for check in catalog.checks]
+    return hashlib.sha256(json.dumps([nodes, checks], sort_keys=True).encode()).hexdigest()
 
 
 def _valid(cached: Mapping[str, Any], tree: Tree, host: str) -> bool:

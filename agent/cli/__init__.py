@@ -30,7 +30,7 @@ VERBS = {  # verb -> module, in the order of --help
 HIDDEN = {"pass": "agent.cli.one_pass"}
 EPILOG = """exit status:
   plan           0 in sync, 2 changes are pending, 1 error
-  apply, sync    0 converged, 4 some resource failed or is blocked, 1 could not run
+  apply, sync    0 converged, 4 something failed, waits or was rolled back, 1 could not run or is refused
   validate       0 fine, 1 problems
   status         0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (the monitoring-plugin convention)
   all            1 for wrong usage, 130 when interrupted

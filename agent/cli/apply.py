@@ -14,13 +14,12 @@ from agent.cli.parser import add_json, add_place
 from agent.cli.passing import Asked, Stop, desired_for, make_pass, note_lost_state
 from agent.cli.progress import Progress, applying, observing
 from agent.cli.session import site_of, writing
-from agent.cli.text import one_line, outcome_line, paint, printable
+from agent.cli.text import by_author, one_line, outcome_line, paint, printable
 from agent.report import Report, outcome_to_json, report_to_json, summary
 
 HELP = "Converge this host to the newest revision now. Prints a line for each resource that is not in sync."
-EPILOG = (
-    "exit status: 0 converged, 4 some resource failed or is blocked, 1 could not run or the newest revision is refused"
-)
+EPILOG = """exit status: 0 converged, 4 something failed, is blocked or pending, or was rolled back,
+1 could not run or the newest revision is refused"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps(report_to_json(report), indent=2))
     else:
         _conclude(report)
-    return 1 if report.rejection is not None else report.exit_status
+    return report.exit_status
 
 
 def _silent(_outcome: Outcome) -> None:
@@ -68,12 +67,14 @@ def _tell(progress: Progress, outcome: Outcome) -> None:
 def _conclude(report: Report) -> None:
     revision = report.revision
     said = printable(revision.summary)
-    name = f'{revision.commit[:7]} "{said}"' if revision.commit else said
+    name = f'{revision.commit[:7]} "{said}"{by_author(revision.author)}' if revision.commit else said
     for notice in report.notices:
         print(f"notice: {printable(notice)}", file=sys.stderr)
     for item in report.owed:
         print(f"owed: {one_line(item['id'])}: {one_line(item['text'])}", file=sys.stderr)
     print(f"{report.host}: {name}: {summary(report.counts)} in {report.seconds:.1f} s")
+    if report.held_back:
+        print(f"nothing was changed: {printable(report.held_back)}; --force changes it this once")
     if report.rejection is not None:
         print(
             paint(f"the newest revision is refused, {revision.commit[:7]} stays in force:", "red", sys.stderr),

@@ -73,10 +73,9 @@ def _run(session: Session, asked: Asked, stop: Stop, started: float) -> int:
 
     report = make_pass(session, asked, desired, Conduct(tell, stop, begin=_begin), started)
     retry = report.rejection.retry.name if isinstance(report.rejection, RevisionError) else ""
-    status = 1 if report.rejection is not None else report.exit_status
     again = {"again_at": _again_at(report, session.site.health_interval), "overtaken": report.overtaken}
-    _emit("report", **{**report_to_json(report), **again, "exit": status, "retry": retry, "outcomes": []})
-    return status
+    _emit("report", **{**report_to_json(report), **again, "retry": retry, "outcomes": []})
+    return report.exit_status
 
 
 def _again_at(report: Report, health_interval: int) -> float:

@@ -5,24 +5,27 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import FrameType
 
 from agent import journal, orders, track
-from agent.apply import BLOCKED, FAILED, Conduct, Outcome
+from agent.apply import BLOCKED, FAILED, PENDING, Conduct, Outcome
 from agent.cli.session import Session
 from agent.cli.text import differences
-from agent.desired import Desired, desired_by_itself, newest_desired, refusal, refuse
+from agent.desired import ROLLED_BACK, Desired, desired_by_itself, newest_desired, refusal, refuse
 from agent.errors import FetchFailed
 from agent.host import LocalHost
 from agent.host.ledger import Ledger
 from agent.reconcile import Means, Result, hold
 from agent.report import Report, drift_to_json, remarks, summary
-from agent.report.standing import source_state, status_of
+from agent.report.recorded import is_news, record_of
+from agent.report.standing import after_contact, status_of
 from agent.status import read_status, write_status
-from agent.store import PassRecord, Store
+from agent.store import Store
+
+REPAIRS_SECONDS = 86_400  # what status tells of drift that was repaired
 
 
 @dataclass
@@ -150,22 +153,22 @@ def make_pass(session: Session, asked: Asked, desired: Desired, conduct: Conduct
         orders=orders.to_json(store),
         soak_until=_soak_until(store, result, time.time()),
         retry_at=_retry_at(session, result, conduct.held_back),
+        in_force=store.recall("in_force") if conduct.held_back else held.revision.commit,
         good=track.good(store),
-        one_way=result.one_way,
-        notices=[
-            *store.notices,
-            *session.floor.notices,
-            *session.source.notices,
-            *host.notices,
-            *remarks(result.outcomes),
-        ],
+        one_way=_one_way(store, held),
+        notices=[*_notices(session), *host.notices, *remarks(result.outcomes)],
         origin=session.origin(held.revision.commit),
         overtaken=overtaken.newer,
+        repairs=store.history.repaired(time.time() - REPAIRS_SECONDS),
     )
     _write(session, report)
     if _journalled(session):
         _journal(report)
     return report
+
+
+def _notices(session: Session) -> list[str]:
+    return [*session.store.notices, *session.floor.notices, *session.source.notices]
 
 
 def _conduct(session: Session, asked: Asked, desired: Desired, conduct: Conduct) -> Conduct:
@@ -176,10 +179,19 @@ def _conduct(session: Session, asked: Asked, desired: Desired, conduct: Conduct)
     held_back = "" if asked.force else orders.suspension(store, desired.compiled.catalog.suspension)
     tell = conduct.tell
     if _journalled(session):
-        tell = partial(_tell_both, conduct.tell, desired.revision.commit)
+        known = {problem["id"]: problem["message"] for problem in read_status(site.status_path).get("problems", ())}
+        tell = partial(_tell_both, conduct.tell, desired.revision.commit, known)
     return replace(
         conduct, tell=tell, removals=approval, drift=site.repairs, held_back=held_back, redact=desired.redact
     )
+
+
+def _one_way(store: Store, held: Desired) -> Sequence[str]:
+    """What the revision that is not held, because it was rolled back, left behind for ever."""
+    if getattr(held.rejection, "reason", "") != ROLLED_BACK:
+        return ()
+    commit = getattr(held.rejection, "commit", "")
+    return next((found.one_way for found in track.rejections(store) if found.commit == commit), ())
 
 
 def _soak_until(store: Store, result: Result, now: float) -> int:
@@ -203,8 +215,11 @@ def _journalled(session: Session) -> bool:
     return session.site.root == "/" and journal.available()
 
 
-def _tell_both(tell: Callable[[Outcome], None], revision: str, outcome: Outcome) -> None:
+def _tell_both(tell: Callable[[Outcome], None], revision: str, known: Mapping[str, str], outcome: Outcome) -> None:
+    """Tell the person and the journal; what is only left for now is told to the journal once."""
     tell(outcome)
+    if outcome.result == PENDING and known.get(outcome.id) == outcome.message:
+        return
     text = "; ".join(part for part in (differences(drift_to_json(outcome.drift)), outcome.message) if part)
     message = f"{outcome.result}: {outcome.id}: {text}"
     journal.send(outcome.result, message, revision=revision, resource=outcome.id, place=outcome.place)
@@ -217,7 +232,7 @@ def _journal(report: Report) -> None:
     if report.rejection is not None and report.reason not in ASK_NOBODY:
         result = "unreachable" if isinstance(report.rejection, FetchFailed) else "refused"
         journal.send(result, str(report.rejection), revision=report.attempted)
-    if report.changed or report.exit_status:
+    if report.changed or (report.exit_status and not report.held_back):
         message = (
             f"{report.verdict} {revision[:7]}: {summary(report.counts)} in {report.seconds:.1f} s ({report.reason})"
         )
@@ -229,26 +244,10 @@ def _write(session: Session, report: Report) -> None:
         refuse(session.store, report.rejection, report.attempted or report.revision.commit)
         if report.reason not in ASK_NOBODY:
             session.store.remember(attempted_by=session.source.trust.mark())
-    last = session.store.last_pass()
-    failing = sorted(outcome.id for outcome in report.outcomes if outcome.result in ("failed", "blocked", "pending"))
-    message = str(report.rejection or report.held_back or ", ".join(failing))
-    news = not last or (last["verdict"], last["revision"], last["message"]) != (
-        report.verdict,
-        report.revision.commit,
-        message,
-    )
-    if report.changed or news:
-        session.store.record_pass(
-            PassRecord(
-                report.started,
-                report.seconds,
-                report.reason,
-                report.revision.commit,
-                report.verdict,
-                report.counts,
-                message,
-            )
-        )
+    history = session.store.history
+    record = record_of(report)
+    if is_news(record, history.last_pass()):
+        history.record(record)
     path = session.site.status_path
     status = status_of(report, read_status(path), session.site.limits)
     write_status(path, {**status, "state_dir": session.site.state_dir})
@@ -258,14 +257,8 @@ def note_contact(session: Session, error: FetchFailed | None) -> None:
     """Keep in the status file that the remote was asked, and what it said: nothing new, or nothing at all."""
     path = session.site.status_path
     status = read_status(path)
-    if status:
-        before, origin = status.get("source", {}), session.origin(status["revision"]["commit"])
-        if error is None:
-            status["source"] = {**before, **asdict(origin), "fetched_at": round(time.time(), 3)}
-            if before.get("state") == "failed":
-                status["source"] |= {"state": "current", "error": ""}
-        else:
-            status["source"] = source_state(before, error, "", origin, time.time())
-            if before.get("state") != "failed" and _journalled(session):  # once, not with every poll
-                journal.send("unreachable", str(error))
-        write_status(path, status)
+    if not status:
+        return
+    if error is not None and status["source"]["state"] != "failed" and _journalled(session):
+        journal.send("unreachable", str(error))  # once, not with every poll
+    write_status(path, after_contact(status, error, session.origin(status["revision"]["commit"]), time.time()))

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from agent.apply.refreshes import ACTIONS, HOST, Consumers
-from agent.cli.content import diff_of
-from agent.cli.text import ago, differences, join_columns, one_line, paint, printable, short
+from agent.cli.text import (
+    ago,
+    by_author,
+    cause_prefix,
+    diff_line,
+    differences,
+    join_columns,
+    one_line,
+    paint,
+    printable,
+    short,
+)
 from agent.desired import Desired
-from agent.plan import DRIFT, Plan, Step
+from agent.diffs import difference_of
+from agent.plan import Plan, Step
 from agent.report import drift_to_json
-from modules.api import HostView
+from modules.api import HostView, Resource
 
 ABSENT = ("absent", "purged", None)
 SIGNS = {
@@ -66,7 +77,7 @@ def plan_lines(plan: Plan, desired: Desired, host: HostView, in_force: str) -> I
     refreshes = refreshes_of(plan)
     for step in plan.steps:
         if not step.in_sync:
-            yield from _step_lines(step, host)
+            yield from _step_lines(step, host, desired.redact)
         if step.node.id in refreshes:
             action, causes = refreshes.pop(step.node.id)
             reason = step.node.resource.withholds(action)
@@ -81,7 +92,7 @@ def plan_lines(plan: Plan, desired: Desired, host: HostView, in_force: str) -> I
         yield _line("refresh", owed.consumer, text, "")
     for removal in plan.removals:
         kind = "remove" if removal.undo is not None else "refresh"
-        yield _line(kind, removal.entry.id, removal.reason, "")
+        yield _line(kind, removal.entry.id, removal.reason + _one_way(removal.undo), "")
     yield f"{counted(plan)}  {paint('(nothing was changed)', 'dim')}"
 
 
@@ -92,9 +103,8 @@ def heading(desired: Desired, host: HostView, in_force: str) -> str:
     if not revision.commit:
         return f"{name}{where}: {printable(revision.summary)}"
     before = f"{in_force[:7]} -> " if in_force and in_force != revision.commit else ""
-    return (
-        f'{name}{where}: {before}{revision.commit[:7]} "{printable(revision.summary)}" ({ago(revision.committed_at)})'
-    )
+    said = f'"{printable(revision.summary)}"{by_author(revision.author)}'
+    return f"{name}{where}: {before}{revision.commit[:7]} {said} ({ago(revision.committed_at)})"
 
 
 def counted(plan: Plan) -> str:
@@ -126,12 +136,17 @@ def _line(action: str, name: str, text: str, place: str) -> str:
     return join_columns(f"  {paint(sign, colour)} {one_line(name):<40} {printable(text)}", one_line(place))
 
 
-def _step_lines(step: Step, host: HostView) -> Iterator[str]:
+def _one_way(resource: Resource | None) -> str:
+    """Say of what cannot be undone that it cannot."""
+    return " (one-way)" if resource is not None and resource.one_way else ""
+
+
+def _step_lines(step: Step, host: HostView, redact: Callable[[str], str]) -> Iterator[str]:
     place, action = str(step.node.place), action_of(step)
     if step.error is not None:
         yield _line(action, step.node.id, str(step.error), place)
         return
-    diff, diff_text = diff_of(step, host)
+    difference = difference_of(step, host)
     shown = {
         name: change for name, change in drift_to_json(step.drift).items() if name not in step.node.resource.diffed
     }
@@ -139,15 +154,10 @@ def _step_lines(step: Step, host: HostView) -> Iterator[str]:
         text = ", ".join(f"{name} {short(change[1])}" for name, change in shown.items() if name != "ensure")
     else:
         text = differences(shown)
-    text = ", ".join(part for part in (text, diff_text) if part) or differences(drift_to_json(step.drift))
-    yield _line(action, step.node.id, ("drift: " if step.cause == DRIFT else "") + text, place)
-    for line in diff:
-        yield "      " + _painted(printable(line))
-
-
-def _painted(line: str) -> str:
-    colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
-    return paint(line, colour) if colour else line
+    text = ", ".join(part for part in (text, difference.size) if part) or differences(drift_to_json(step.drift))
+    yield _line(action, step.node.id, cause_prefix(step.cause) + text + _one_way(step.node.resource), place)
+    for line in difference.lines:
+        yield "      " + diff_line(redact(line))
 
 
 def plan_to_json(plan: Plan, desired: Desired, host: HostView) -> dict[str, Any]:
@@ -158,27 +168,35 @@ def plan_to_json(plan: Plan, desired: Desired, host: HostView) -> dict[str, Any]
         "host": desired.compiled.catalog.host,
         "root": host.root,
         "revision": desired.revision.commit,
+        "author": desired.revision.author,
+        "summary": desired.revision.summary,
         "pending": plan.pending,
-        "steps": [_step_to_json(step, host) for step in plan.steps if not step.in_sync],
+        "steps": [_step_to_json(step, host, desired.redact) for step in plan.steps if not step.in_sync],
         "refreshes": [
             {"id": name, "action": action, "because": causes} for name, (action, causes) in refreshes.items()
         ],
         "withheld": [{"id": owed.consumer, "action": owed.action, "reason": owed.withheld} for owed in plan.withheld],
         "removals": [
-            {"id": removal.entry.id, "action": "remove" if removal.undo else "release", "reason": removal.reason}
+            {
+                "id": removal.entry.id,
+                "action": "remove" if removal.undo else "release",
+                "reason": removal.reason,
+                "one_way": removal.undo is not None and removal.undo.one_way,
+            }
             for removal in plan.removals
         ],
         "in_sync": sum(step.in_sync for step in plan.steps),
     }
 
 
-def _step_to_json(step: Step, host: HostView) -> dict[str, Any]:
+def _step_to_json(step: Step, host: HostView, redact: Callable[[str], str]) -> dict[str, Any]:
     return {
         "id": step.node.id,
         "action": action_of(step),
         "cause": step.cause,
         "place": str(step.node.place),
         "drift": drift_to_json(step.drift),
-        "diff": diff_of(step, host)[0],
+        "diff": [redact(line) for line in difference_of(step, host).lines],
+        "one_way": step.node.resource.one_way,
         "error": str(step.error) if step.error else "",
     }

@@ -13,6 +13,7 @@ from agent.cli.text import (
     RESULT_COLOUR,
     age,
     ago,
+    cause_prefix,
     clock,
     differences,
     join_columns,
@@ -86,10 +87,11 @@ def _details(status: Mapping[str, Any], daemon: Mapping[str, Any]) -> Iterator[s
 def _source_lines(status: Mapping[str, Any]) -> Iterator[str]:
     source, revision = status["source"], status["revision"]
     fetched = f"asked {ago(source['fetched_at'])}" if source["fetched_at"] else "never reached"
-    by = f" by {printable(revision['author'])}" if revision["author"] else ""
-    if source.get("signed_by"):
+    waits = status["revisions"]["applied"] != revision["commit"]  # nothing may be changed: it was only compared with
+    by = f" by {printable(revision['author'])}" if revision["author"] and not waits else ""
+    if source.get("signed_by") and not waits:
         by = f", signed by {one_line(source['signed_by'])}"
-    said = f' "{printable(revision["summary"])}"' if revision["commit"] else ""
+    said = f' "{printable(revision["summary"])}"' if revision["commit"] and not waits else ""
     yield f"source     {source['state']:<9} {held(status)}{said}{by}, {fetched}"
     if source["error"]:
         yield f"           {first_line(source['error'])}"
@@ -113,11 +115,16 @@ def _sync_lines(status: Mapping[str, Any]) -> Iterator[str]:
     parts += [f"{count} {result}" for result, count in bad.items() if count]
     if any(bad.values()) and good:
         parts[-1] += f"; last good {good[:7]}"
+    repairs = sync["repairs"]
+    if repairs["count"]:
+        last = f"last {one_line(repairs['last_id'])} at {clock(repairs['last_at'])}"
+        parts[-1] += f"; {several(repairs['count'], 'drift')} repaired in 24 h, {last}"
     yield f"sync       {sync['state'].replace('_', ' '):<9} {', '.join(parts)}"
     for problem in status["problems"]:
         first, *more = printable(problem["message"]).strip().splitlines() or [differences(problem["drift"])]
         result = paint(f"{problem['result']:<8}", RESULT_COLOUR[problem["result"]])
-        yield join_columns(f"  {result} {one_line(problem['id']):<32} {first}", one_line(problem["place"]))
+        told = cause_prefix(problem["cause"]) + first
+        yield join_columns(f"  {result} {one_line(problem['id']):<32} {told}", one_line(problem["place"]))
         yield from (f"             {line}" for line in more[-MAX_MORE_LINES:])  # what a tool said last tells most
 
 
@@ -125,7 +132,10 @@ def _operation_line(status: Mapping[str, Any]) -> str:
     last, operation = status["last_change"], status["operation"]
     changed = "nothing changed since the agent started"
     if last:
-        changed = f"last change {clock(last['at'])}: {last['summary']} in {last['seconds']:.1f} s"
+        cause = last.get("cause", "")
+        why = last["revision"][:7] if cause == "revision" else cause
+        because = f" ({why})" if why else ""
+        changed = f"last change {clock(last['at'])}: {last['summary']} in {last['seconds']:.1f} s{because}"
     waits = [first_line(operation["waiting_for"])] if operation["waiting_for"] else []
     if operation["retry_at"]:
         waits.append(f"retry at {clock(operation['retry_at'])}")

@@ -16,9 +16,8 @@ from agent.cli.text import outcome_line, paint, printable
 from agent.errors import AgentError
 
 HELP = "Ask the running daemon for a pass now, show what it does, and return what came of it."
-EPILOG = (
-    "exit status: 0 converged, 4 some resource failed or is blocked, 1 could not run or the newest revision is refused"
-)
+EPILOG = """exit status: 0 converged, 4 something failed, is blocked or pending, or was rolled back,
+1 could not run or the newest revision is refused"""
 MAX_WAIT_SECONDS = 7200  # for the next event; passes have a deadline of their own
 MAX_LINE = 4 << 20  # bytes of one event
 

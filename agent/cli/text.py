@@ -79,13 +79,29 @@ def differences(drift: Mapping[str, Sequence[Any]]) -> str:
     return ", ".join(f"{name} {short(before)} -> {short(after)}" for name, (before, after) in drift.items())
 
 
+def cause_prefix(cause: str) -> str:
+    """Say first what made a change due, unless a commit did, as is the rule."""
+    return "" if cause == "revision" else f"{cause}: "
+
+
+def by_author(author: str) -> str:
+    """` by ops@example.com`; nothing when nobody is known."""
+    return f" by {one_line(author)}" if author else ""
+
+
+def diff_line(line: str) -> str:
+    """One line of a diff, coloured by its first letter."""
+    colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
+    return paint(printable(line), colour) if colour else printable(line)
+
+
 def outcome_line(outcome: Mapping[str, Any], stream: IO[str] | None = None) -> str:
     """One outcome: result, id, what and why, and its place in Git."""
     result = paint(f"{outcome['result']:<9}", RESULT_COLOUR.get(outcome["result"], "dim"), stream)
     drift = differences(outcome["drift"]) if outcome["result"] != "removed" else ""
     message = printable(outcome["message"]).strip().replace("\n", "\n            ")
     text = "; ".join(part for part in (drift, message) if part)
-    cause = "drift: " if outcome["cause"] == "drift" and drift else ""
+    cause = cause_prefix(outcome["cause"]) if drift else ""
     return join_columns(f"  {result} {one_line(outcome['id']):<40} {cause}{text}", one_line(outcome["place"]))
 
 

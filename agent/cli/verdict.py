@@ -25,15 +25,19 @@ def judge(status: Mapping[str, Any], daemon: Mapping[str, Any], *, supervised: b
         return UNKNOWN, f"{name} the agent is not running, last pass {age(old)} ago; systemctl start gitops-agent"
     if supervised and old > status["limits"]["stale_seconds"]:
         return UNKNOWN, f"{name} the last verdict is {age(old)} old; see journalctl -u gitops-agent"
-    verdict, headline = _judge_fresh(status, now - status["source"]["fetched_at"], old)
+    verdict, headline = _judge_fresh(status, now)
     if verdict == OK and daemon.get("last_error") and status["source"]["state"] == "current":
         return WARNING, f"{name} holds {held(status)}, the last pass could not run: {first_line(daemon['last_error'])}"
     return verdict, headline
 
 
-def _judge_fresh(status: Mapping[str, Any], silent: float, old: float) -> tuple[str, str]:
+def _judge_fresh(status: Mapping[str, Any], now: float) -> tuple[str, str]:
     source, holds = status["source"], f"{status['host']} holds {held(status)}"
+    silent, old = now - source["fetched_at"], now - status["checked_at"]
     conditions = {found["reason"]: found["message"] for found in status["conditions"]}
+    order = status["orders"].get("suspend")
+    if order and not 0 < order["until"] < now:  # it may have been given since the last pass
+        conditions.setdefault("Suspended", f"suspended by {order['by']}: {order['reason']}")
     if status["verdict"] == CRITICAL:
         return CRITICAL, _failing(status, conditions)
     if why := _why_held(source, conditions):
@@ -60,7 +64,8 @@ def _why_held(source: Mapping[str, Any], conditions: Mapping[str, str]) -> str:
 def held(status: Mapping[str, Any]) -> str:
     """The revision that is held: `main@4f2c1a9`."""
     revision = status["revision"]
-    return one_line(f"{revision['branch']}@{revision['commit'][:7]}" if revision["commit"] else revision["summary"])
+    commit = status["revisions"]["applied"]
+    return one_line(f"{revision['branch']}@{commit[:7]}" if commit else revision["summary"])
 
 
 def first_line(text: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from urllib.parse import urlsplit
+import time
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from urllib.parse import SplitResult, urlsplit
 
 from modules.api import ResourceError
 
@@ -13,25 +14,46 @@ MAX_BYTES = 64 << 10
 
 def http(url: str, timeout_seconds: float) -> tuple[int, str]:
     """The status and the first 64 KiB that a URL answers with. Raises ResourceError when nothing does."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ResourceError(f"{url} is no http or https URL")
+    parts, port = _parts(url)
     make = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    connection = make(parts.hostname, parts.port, timeout=timeout_seconds)
+    deadline = time.monotonic() + timeout_seconds
+    connection = make(parts.hostname or "", port, timeout=timeout_seconds)
     try:
         connection.request("GET", f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}")
         answer = connection.getresponse()
-        return answer.status, answer.read(MAX_BYTES).decode(errors="replace")
-    except (OSError, HTTPException) as error:
+        return answer.status, _text(answer, deadline)
+    except (OSError, HTTPException, UnicodeError) as error:
         raise ResourceError(f"{url} does not answer: {_words(error)}") from error
     finally:
         connection.close()
 
 
+def _parts(url: str) -> tuple[SplitResult, int | None]:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ResourceError(f"{url} is no URL: {error}") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ResourceError(f"{url} is no http or https URL")
+    return parts, port
+
+
+def _text(answer: HTTPResponse, deadline: float) -> str:
+    """The first of a body, as far as it came in time: a server may send a byte now and then for ever."""
+    body = b""
+    while len(body) < MAX_BYTES and time.monotonic() < deadline:
+        piece = answer.read1(MAX_BYTES - len(body))
+        if not piece:
+            break
+        body += piece
+    return body.decode(errors="replace")
+
+
 def connect(address: str, timeout_seconds: float) -> None:
     """Open a connection to `HOST:PORT` and close it. Raises ResourceError when nobody accepts it."""
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
         raise ResourceError(f"{address} is not HOST:PORT")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout_seconds).close()

@@ -9,7 +9,8 @@ from typing import Any
 
 from agent.apply import BLOCKED, CONVERGED, FAILED, IN_SYNC, PENDING, RELEASED, REMOVED, RESULTS, Outcome
 from agent.apply.outcome import CHANGED
-from agent.desired import ROLLED_BACK
+from agent.causes import CAUSES, DRIFT
+from agent.desired import PINNED, ROLLED_BACK
 from agent.errors import RevisionError
 from agent.health import Verdict
 from agent.source import Revision, WorkingTree
@@ -33,7 +34,7 @@ class Report:
 
     host: str
     reason: str  # start, poll, drift, sync, apply
-    revision: Revision | WorkingTree
+    revision: Revision | WorkingTree  # what the host was compared with
     branch: str
     outcomes: Sequence[Outcome]
     rejection: RevisionError | None
@@ -45,11 +46,13 @@ class Report:
     orders: Mapping[str, Any] = field(default_factory=dict)  # of people, by kind
     soak_until: int = 0  # seconds since the epoch; 0 when nothing has to prove itself
     retry_at: int = 0  # seconds since the epoch; 0 when nothing is tried again
+    in_force: str = ""  # the commit that was last applied: another than `revision` while nothing may be changed
     good: str = ""  # the commit that was last applied and stayed healthy
     one_way: Sequence[str] = ()  # what a revision that was rolled back did and cannot be undone
     overtaken: bool = False  # the remote has a newer revision by now
     notices: Sequence[str] = ()
     origin: Origin = Origin()
+    repairs: Mapping[str, Any] = field(default_factory=lambda: {"count": 0, "last_id": "", "last_at": 0})  # of drift
 
     @property
     def counts(self) -> dict[str, int]:
@@ -74,14 +77,23 @@ class Report:
 
     @property
     def exit_status(self) -> int:
-        """0 converged, 4 not all of it: something failed, is blocked or pending, or was rolled back."""
+        """0 converged, 1 the newest revision is refused, 4 something failed, is blocked or pending, or was rolled back."""
+        reason = getattr(self.rejection, "reason", "")
+        if self.rejection is not None and reason not in (ROLLED_BACK, PINNED):
+            return 1
         left = any(outcome.result in (FAILED, BLOCKED, PENDING) for outcome in self.outcomes)
-        return 4 if left or getattr(self.rejection, "reason", "") == ROLLED_BACK else 0
+        return 4 if left or reason == ROLLED_BACK else 0
 
     @property
     def changed(self) -> bool:
         """Tell whether the pass changed anything."""
         return any(outcome.result in CHANGED for outcome in self.outcomes)
+
+    @property
+    def cause(self) -> str:
+        """Why the pass changed anything: drift only when nothing else did; empty when nothing was changed."""
+        causes = {outcome.cause for outcome in self.outcomes if outcome.result in CHANGED}
+        return next((cause for cause in CAUSES if cause in causes and cause != DRIFT), DRIFT if causes else "")
 
 
 def remarks(outcomes: Sequence[Outcome]) -> list[str]:

@@ -32,6 +32,11 @@ REASONS: Mapping[str, str] = {  # documented in docs/operations.md
 }
 
 
+OF_REVISIONS = frozenset(  # why the newest revision is not held
+    {"ManifestInvalid", "HistoryRefused", "VerifyFailed", "Refused", "RolledBack", "Pinned"}
+)
+
+
 @dataclass(frozen=True)
 class Condition:
     """One of them."""

@@ -8,11 +8,11 @@ from dataclasses import asdict
 from typing import Any
 
 from agent.apply import BLOCKED, FAILED, PENDING
+from agent.causes import DRIFT
 from agent.errors import FetchFailed, RevisionError, RevisionRejected
 from agent.health import worst
-from agent.plan import DRIFT
 from agent.report import Origin, Report, outcome_to_json, summary, verdict_to_json
-from agent.report.conditions import conditions_of, waiting_for, with_ages
+from agent.report.conditions import OF_REVISIONS, Condition, conditions_of, waiting_for, with_ages
 from agent.source import Revision, WorkingTree
 from agent.status import FORMAT
 
@@ -33,12 +33,17 @@ def status_of(report: Report, previous: Mapping[str, Any], limits: Mapping[str, 
         "checked_at": now,
         "revision": _revision(report.revision, report.branch),
         "revisions": {
-            "applied": report.revision.commit,
+            "applied": report.in_force or report.revision.commit,
             "attempted": report.attempted or report.revision.commit,
             "good": report.good,
         },
         "source": _source(report, previous, now),
-        "sync": {"state": _sync_state(report), "observed_at": now, "counts": report.counts},
+        "sync": {
+            "state": _sync_state(report),
+            "observed_at": now,
+            "counts": report.counts,
+            "repairs": dict(report.repairs),
+        },
         "health": {
             "state": worst(report.health).value,
             "observed_at": now,
@@ -65,6 +70,8 @@ def _operation(report: Report, now: float) -> dict[str, Any]:
         "state": "waiting" if waiting or report.retry_at or report.soak_until else "idle",
         "result": "rolled_back" if rolled_back else "failed" if failed else "succeeded",
         "reason": report.reason,
+        "cause": report.cause,
+        "revision": report.revision.commit,
         "waiting_for": waiting,
         "retry_at": report.retry_at,
         "soak_until": report.soak_until,
@@ -98,6 +105,21 @@ def _source(report: Report, previous: Mapping[str, Any], now: float) -> dict[str
         known = dict(before) or {"state": "unknown", "fetched_at": 0, "error": "", "reason": "", "attempted": ""}
         return {**known, **asdict(report.origin)}
     return source_state(before, report.rejection, report.attempted, report.origin, now)
+
+
+def after_contact(status: Mapping[str, Any], error: FetchFailed | None, origin: Origin, now: float) -> dict[str, Any]:
+    """The status after the remote was asked for no more than its tip: it has nothing new, or it did not answer."""
+    before = status["source"]
+    others = [found for found in status["conditions"] if found["reason"] != "FetchFailed"]
+    if error is not None:
+        conditions = [*others, *with_ages([Condition("FetchFailed", str(error))], status["conditions"], now)]
+        return {**status, "source": source_state(before, error, "", origin, now), "conditions": conditions}
+    source = {**before, **asdict(origin), "fetched_at": round(now, 3)}
+    if before["state"] == "failed":
+        refused = next((found for found in others if found["reason"] in OF_REVISIONS), None)
+        state = "pinned" if refused and refused["reason"] == "Pinned" else "rejected" if refused else "current"
+        source |= {"state": state, "error": refused["message"] if refused else ""}
+    return {**status, "source": source, "conditions": others}
 
 
 def source_state(

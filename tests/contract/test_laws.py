@@ -14,11 +14,13 @@ from agent.apply import Author, Conduct, apply_plan
 from agent.apply.batches import apply_kind
 from agent.catalog import Catalog, Node
 from agent.catalog.codec import decode, encode
+from agent.causes import encoded
 from agent.errors import Place
-from agent.plan import Known, Plan, drift_between, encoded, make_plan
+from agent.plan import Known, Plan, drift_between, make_plan
 from modules.api import Drift, HostView, Observation, Resource, State
 from modules.registry import KIND_NAMES, kind_named, kinds
-from tests.contract.samples import PREPARED, SAMPLES, UNMANAGED, Sample, Unmanaged, nothing
+from tests.contract.samples import SAMPLES, Sample, nothing
+from tests.contract.unmanaged import PREPARED, UNMANAGED, Unmanaged
 from tests.unit.world import World
 
 AUTHOR = Author("4f2c1a9", "ops@example.com", "change")

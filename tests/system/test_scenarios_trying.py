@@ -81,7 +81,7 @@ def test_a_unit_that_starts_over_and_over_is_rolled_back_and_stays_so(fleet: Fle
     assert sync(host).returncode == 0
     bad = fleet.hold(BASE + CRASHING, "crashing")
     synced = sync(host)
-    assert synced.returncode == 1, synced.stdout
+    assert synced.returncode == 4, synced.stdout
     assert f"{bad[:7]} was rolled back: unit:app.service" in synced.stderr
     assert "sleep infinity" in host.read("/etc/systemd/system/app.service")
     assert active(host, "app.service") == "active"
@@ -92,9 +92,9 @@ def test_a_unit_that_starts_over_and_over_is_rolled_back_and_stays_so(fleet: Fle
 
     host.run("systemctl", "restart", UNIT)
     await_status(host, f"WARNING {good[:7]}")
-    assert agentctl(host, "sync").returncode == 1
+    assert agentctl(host, "sync").returncode == 4
     fleet.repository.commit({"README": "the same for this host"}, "nothing new")
-    assert agentctl(host, "sync").returncode == 1, "another commit that asks for the same is no better"
+    assert agentctl(host, "sync").returncode == 4, "another commit that asks for the same is no better"
     assert "sleep infinity" in host.read("/etc/systemd/system/app.service")
     host.write("/srv/base", "drifted\n")
     started_again = fleet.hold(BASE + STEADY + text_file("/srv/new"), "mended")
@@ -108,7 +108,7 @@ def test_it_does_not_forget_between_two_looks_at_the_remote(fleet: Fleet) -> Non
     fleet.hold(BASE + STEADY, "good")
     assert sync(host).returncode == 0
     fleet.hold(BASE + CRASHING, "crashing")
-    assert sync(host).returncode == 1
+    assert sync(host).returncode == 4
     host.write("/srv/base", "drifted\n")
     await_that(lambda: host.read("/srv/base") == "base\n", 15, "a drift pass")
     await_status(host, "WARNING")
@@ -123,11 +123,11 @@ def test_a_check_that_fails_after_a_bad_configuration_brings_the_last_back(fleet
     assert host.http(8000, "/ready") == "yes\n"
     bad = fleet.hold(good.replace("/srv/www 8000", "/srv/empty 8000") + "  - directory: /srv/empty\n" + ASKED, "bad")
     synced = sync(host)
-    assert synced.returncode == 1
+    assert synced.returncode == 4
     assert "answers with status 404, not 200" in synced.stderr
     await_that(lambda: host.http(8000, "/ready") == "yes\n", 5, "the old configuration")
     assert not host.exists("/srv/empty")
-    assert agentctl(host, "retry").returncode == 1, "a person may have it tried again, and it fails again"
+    assert agentctl(host, "retry").returncode == 4, "a person may have it tried again, and it fails again"
     assert status(host)["revisions"]["attempted"] == bad
 
 

@@ -10,6 +10,7 @@ import pytest
 from tests.unit.fake_apt import FakeApt
 from tests.unit.fake_host import FakeHost
 from tests.unit.fake_systemd import FakeSystemd
+from tests.unit.following import Following
 from tests.unit.site import Site
 from tests.unit.terminal import Terminal
 from tests.unit.world import World
@@ -53,3 +54,11 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
     made = Terminal()
     yield made
     made.close()
+
+
+@pytest.fixture
+def following(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Following:
+    """A host in memory that follows a branch, with a clock that stands until the test moves it."""
+    made = Following(tmp_path)
+    monkeypatch.setattr("time.time", lambda: made.now)
+    return made

@@ -193,6 +193,8 @@ class FakeHost:
         self.environments: list[Mapping[str, str]] = []
         self.containers: Engine | None = None
         self.repairs: list[Repair] = []
+        self.answers: dict[str, tuple[int, str]] = {}  # status and text, by URL
+        self.listening: set[str] = set()  # HOST:PORT
 
     @property
     def engine(self) -> Engine:
@@ -224,6 +226,20 @@ class FakeHost:
         completed = self._execute(argv, range(256))
         self.repairs.append(Repair(what, " ".join(argv), completed.status))
         return completed
+
+    # modules.api.Watcher
+
+    def http(self, url: str, timeout_seconds: float) -> tuple[int, str]:
+        if url not in self.answers:
+            raise ResourceError(f"{url} does not answer: connection refused")
+        return self.answers[url]
+
+    def connect(self, address: str, timeout_seconds: float) -> None:
+        if address not in self.listening:
+            raise ResourceError(f"nothing accepts connections at {address}: connection refused")
+
+    def watch(self, *argv: str, timeout_seconds: float) -> None:
+        self._execute(argv, (0,))
 
     def content(self, content: Content) -> bytes:
         assert content.data is not None

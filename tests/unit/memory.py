@@ -21,6 +21,7 @@ class MemoryTree(Linked):
 
     commit = "0123456789abcdef0123456789abcdef01234567"
     summary, author, committed_at, label = "what was done", "author@example.com", 0, "0123456"
+    signed_by = ""
 
     def __init__(self, files: Mapping[str, str | bytes | Link]) -> None:
         super().__init__()

@@ -75,7 +75,8 @@ def test_what_is_to_be_removed_in_plenty_waits_for_a_word(site: Site) -> None:
     site.on("apply")
     site.hold(RESOURCES)
     assert site.on("apply") == 4
-    assert "agentctl prune approve " in site.out
+    assert "agentctl prune approve" in site.out
+    assert (site.root / "etc/f0").exists()
     assert site.on("apply", "--confirm-removals") == 0
     assert not (site.root / "etc/f0").exists()
 

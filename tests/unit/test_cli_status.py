@@ -19,6 +19,7 @@ PROBLEM = {
     "id": "unit:nginx.service", "result": "failed", "cause": "revision", "place": "roles/nginx/role.yaml:21", "drift": {},
     "message": "reload: exit status 1\nits journal ends: unknown cipher", "seconds": 0.1, "since": NOW - 3600,
 }  # fmt: skip
+CHECK = {"id": "unit:a.service", "health": "healthy", "message": "", "required": True}
 BLOCKED = {**PROBLEM, "id": "container:web", "result": "blocked", "message": "needs unit:nginx.service", "place": ""}
 
 
@@ -27,22 +28,25 @@ def status(**fields: Any) -> dict[str, Any]:
         "format": 1, "host": "web-01", "verdict": "OK", "checked_at": NOW - 21,
         "revision": {"commit": COMMIT, "branch": "main", "summary": "raise limit", "author": "ops@example.com", "committed_at": 0},
         "source": {"state": "current", "fetched_at": NOW - 21, "error": "", "attempted": COMMIT},
-        "sync": {"state": "in_sync", "counts": {"in_sync": 141, "converged": 2, "failed": 0, "blocked": 0}},
-        "revisions": {"applied": COMMIT, "attempted": COMMIT, "good": COMMIT}, "conditions": [], "problems": [],
+        "revisions": {"applied": COMMIT, "attempted": COMMIT, "good": COMMIT},
+        "sync": sync("in_sync", in_sync=141, converged=2), "problems": [],
+        "health": {"state": "healthy", "observed_at": NOW - 21, "checks": [CHECK]},
+        "conditions": [], "orders": {},
         "operation": {"state": "idle", "waiting_for": "", "retry_at": 0, "soak_until": 0},
         "last_change": {"at": NOW - 60, "summary": "2 converged", "seconds": 0.4},
-        "health": {"state": "healthy", "checks": []}, "notices": [], "owed": [], "limits": {"stale_seconds": 2400},
+        "notices": [], "owed": [], "limits": {"stale_seconds": 2400},
     }  # fmt: skip
     return {**made, **fields}
 
 
 def failing(**fields: Any) -> dict[str, Any]:
-    sync = pending(in_sync=140, failed=1, blocked=1)
-    return status(verdict="CRITICAL", sync=sync, problems=[PROBLEM, BLOCKED], **fields)
+    counts = sync("pending", in_sync=140, failed=1, blocked=1)
+    return status(verdict="CRITICAL", sync=counts, problems=[PROBLEM, BLOCKED], **fields)
 
 
-def pending(**counts: int) -> dict[str, Any]:
-    return {"state": "pending", "counts": counts}
+def sync(state: str, **counts: int) -> dict[str, Any]:
+    repairs = {"count": 0, "last_id": "", "last_at": 0}
+    return {"state": state, "observed_at": NOW - 21, "counts": counts, "repairs": repairs}
 
 
 def source(state: str, silent: float, error: str) -> dict[str, Any]:
@@ -76,7 +80,7 @@ def runtime(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     [
         (status(), 1, 0, "OK web-01 in sync with main@4f2c1a9, 143 resources, checked 21 s ago"),
         (failing(), 1, 2, "CRITICAL web-01 1 of 142 resources failing since "),
-        (status(verdict="WARNING", sync=pending(in_sync=1, blocked=2), problems=[BLOCKED]), 1, 1,
+        (status(verdict="WARNING", sync=sync("pending", in_sync=1, blocked=2), problems=[BLOCKED]), 1, 1,
          "WARNING web-01 2 of 3 resources blocked since "),
         (status(verdict="WARNING", source=source("rejected", 5, "hosts/a.yaml:3: unknown\nmore")), 1, 1,
          "WARNING web-01 holds main@4f2c1a9, a newer revision is refused: hosts/a.yaml:3: unknown"),

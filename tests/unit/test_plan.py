@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from agent.plan import DRIFT, REVISION, drift_between, encoded, rebuild
+from agent.causes import DRIFT, REVISION, encoded
+from agent.plan import drift_between, rebuild
 from modules.api import Change, Content
 from modules.file import File
 from tests.unit.convergence import text

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from agent.apply import BLOCKED, CONVERGED, FAILED, IN_SYNC, RELEASED, REMOVED, Outcome
+from agent.apply import BLOCKED, CONVERGED, FAILED, IN_SYNC, PENDING, RELEASED, REMOVED, Outcome
 from agent.errors import FetchFailed, ManifestInvalid, Place, Problem, RevisionRejected, StateUnusable
 from agent.lock import held
 from agent.report import Report, remarks, report_to_json, summary
@@ -23,6 +23,8 @@ from tests.unit.memory import MemoryTree
 
 REVISION = cast("Revision", MemoryTree({}))
 GONE = FetchFailed("nobody answers")
+ROLLED_BACK = RevisionRejected("4f2c1a9 was rolled back: ill", commit="4f2c1a9", reason="RolledBack")
+PINNED = RevisionRejected("ops pinned 4f2c1a9: so", commit="4f2c1a9", reason="Pinned")
 BAD = ManifestInvalid([Problem(Place("hosts/web-01.yaml", 3), "unknown field")])
 
 
@@ -40,10 +42,14 @@ def report(*results: str, **fields: Any) -> Report:
     [
         ([IN_SYNC], None, "OK", 0),
         ([CONVERGED, REMOVED, RELEASED], None, "OK", 0),
-        ([IN_SYNC], BAD, "WARNING", 0),
+        ([IN_SYNC], BAD, "WARNING", 1),
         ([IN_SYNC, BLOCKED], None, "WARNING", 4),
         ([IN_SYNC, FAILED], None, "CRITICAL", 4),
-        ([FAILED], BAD, "CRITICAL", 4),
+        ([IN_SYNC, PENDING], None, "WARNING", 4),
+        ([IN_SYNC], ROLLED_BACK, "WARNING", 4),
+        ([IN_SYNC], PINNED, "WARNING", 0),
+        ([FAILED], PINNED, "CRITICAL", 4),
+        ([FAILED], BAD, "CRITICAL", 1),
     ],
 )
 def test_verdict_and_exit_status(results: list[str], rejection: Any, verdict: str, exit_status: int) -> None:
@@ -89,12 +95,18 @@ def test_a_problem_keeps_the_time_since_when_it_is_one() -> None:
     assert status_of(report(IN_SYNC, FAILED), second, {})["problems"][0]["since"] == second["checked_at"]
 
 
-def test_the_last_change_stays_and_the_good_revision_is_told() -> None:
-    changed = status_of(report(CONVERGED, good="good"), {}, {})
-    assert changed["revisions"] == {"applied": REVISION.commit, "attempted": REVISION.commit, "good": "good"}
+def test_the_last_change_stays() -> None:
+    changed = status_of(report(CONVERGED), {}, {})
     later = status_of(report(FAILED), changed, {})
     assert later["last_change"] == changed["last_change"]
     assert later["operation"]["result"] == "failed"
+
+
+def test_the_revisions_that_were_applied_attempted_and_good_are_told_apart() -> None:
+    same = status_of(report(IN_SYNC, attempted="", good="g"), {}, {})["revisions"]
+    assert same == {"applied": REVISION.commit, "attempted": REVISION.commit, "good": "g"}
+    left_alone = report(PENDING, in_force="old", held_back="suspended by ops: x")
+    assert status_of(left_alone, {}, {})["revisions"]["applied"] == "old"
 
 
 def test_what_is_known_of_the_remote() -> None:

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from agent import history
 from agent import store as store_module
 from agent.errors import StateUnusable
+from agent.history import Changed, PassRecord
 from agent.migrations import MIGRATIONS
-from agent.store import Changed, Entry, Owed, PassRecord, Store
+from agent.store import Entry, Owed, Store
 from tests.unit.world import World, file
 
 ENTRY = Entry("file:/a", '["file", {"path": "/a"}]', {"ensure": "absent"}, {"names": ("x", "y")}, False, 3, "abc", 5)
@@ -25,7 +27,7 @@ def change(name: str = "file:/a", message: str = "") -> Changed:
 
 
 def a_pass(number: int = 0) -> PassRecord:
-    return PassRecord(number, 0.5, "poll", "abc", "OK", {"converged": 1}, "")
+    return PassRecord(number, 0.5, "poll", "abc", "OK", {"converged": 1}, str(number))
 
 
 def opened(directory: Path) -> Store:
@@ -42,16 +44,16 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
         store.begin([ENTRY], [Owed("unit:a", "restart", "file:/a"), Owed("unit:a", "restart", "file:/b")])
         store.finish([], [change()])
         store.remember(in_force="abc")
-        store.record_pass(a_pass())
+        store.history.record(a_pass())
     with opened(tmp_path) as store:
         assert store.inventory() == {"file:/a": ENTRY}
         assert store.owed() == [Owed("unit:a", "restart", "file:/a")]
         assert store.recall("in_force") == "abc"
         assert store.recall("nothing") == ""
-        last = store.last_pass()
+        last = store.history.last_pass()
         assert last is not None
         assert (last["reason"], last["seconds"]) == ("poll", 0.5)
-        (line,) = store.changes("file:/a")
+        (line,) = store.history.changes("file:/a")
         assert (line["result"], line["place"], line["drift"]) == ("failed", "hosts/a.yaml:3", '{"mode": ["1", "2"]}')
         store.delivered([Owed("unit:a", "restart", "")])
         store.finish([], [], ["file:/a"])
@@ -109,20 +111,21 @@ def test_the_same_value_is_not_written_again(tmp_path: Path) -> None:
 
 
 def test_history_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "KEPT_PASSES", 5)
-    monkeypatch.setattr(store_module, "KEPT_CHANGES", 7)
+    monkeypatch.setattr(history, "KEPT_PASSES", 5)
+    monkeypatch.setattr(history, "KEPT_CHANGES", {"failed": 7})
     with opened(tmp_path) as store:
         for number in range(20):
             store.finish([], [change(message=str(number))])
-            store.record_pass(a_pass(number))
-        assert [line["message"] for line in store.changes()] == [str(number) for number in range(19, 12, -1)]
+            store.history.record(a_pass(number))
+        store.history.trim()
+        assert [line["message"] for line in store.history.changes()] == [str(number) for number in range(19, 12, -1)]
         assert store._db.execute("SELECT count(*), min(started) FROM passes").fetchone() == (5, 15)
 
 
 def test_the_newest_message_of_a_resource(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         store.finish([], [change(message="one"), change(message="two"), change("file:/b", "three")])
-        assert [store.last_message(name) for name in ("file:/a", "file:/b", "file:/c")] == ["two", "three", ""]
+        assert [store.history.last_message(name) for name in ("file:/a", "file:/b", "file:/c")] == ["two", "three", ""]
 
 
 # What cannot be used
@@ -211,7 +214,7 @@ def test_one_that_is_locked_is_not_set_aside(tmp_path: Path, monkeypatch: pytest
 
 def test_reading_where_there_is_none_makes_none(tmp_path: Path) -> None:
     with Store(str(tmp_path), writable=False) as store:
-        assert (store.inventory(), store.recall("x"), store.last_pass()) == ({}, "", None)
+        assert (store.inventory(), store.recall("x"), store.history.last_pass()) == ({}, "", None)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "state.db").touch()  # a first pass that died right after it made the file
     with Store(str(tmp_path), writable=False) as store:

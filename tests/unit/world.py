@@ -26,7 +26,7 @@ from tests.unit.memory import MemoryTree
 
 NAME = "web-01"
 WRITING = (  # a power cut before what only reads is the same as one before the next of these
-    "begin", "finish", "delivered", "withhold", "remember", "record_pass",
+    "begin", "finish", "delivered", "withhold", "remember",
     "stage", "discard", "publish", "set_owner", "set_mode", "make_directory", "make_symlink", "unlink", "remove_directory",
     "sweep", "run", "run_detached",
 )  # fmt: skip
@@ -130,7 +130,7 @@ class World:
     def trail(self, name: str = "") -> list[str]:
         """Results in the audit trail, the oldest first."""
         with self.store(writable=False) as store:
-            return [str(line["result"]) for line in reversed(store.changes(name))]
+            return [str(line["result"]) for line in reversed(store.history.changes(name))]
 
     def message(self, name: str) -> str:
         return next(outcome.message for outcome in reversed(self.told) if outcome.id == name)

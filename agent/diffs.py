@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import dataclass
 
 from agent.plan import Step
 from modules.api import HostView, ResourceError
@@ -13,31 +14,42 @@ MAX_SHOWN = 200  # lines of the diff
 NO_NEWLINE = "\\ No newline at end of file"  # as diff(1) says it
 
 
-def diff_of(step: Step, host: HostView) -> tuple[list[str], str]:
-    """The unified diff of the content that a step changes, and its size in words; empty when there is none to show."""
+@dataclass(frozen=True)
+class Difference:
+    """The lines of a diff without its file names, and its size in words; both empty when there is none."""
+
+    lines: tuple[str, ...] = ()
+    size: str = ""
+    compared: int = 0  # lines that were compared for it
+
+
+def difference_of(step: Step, host: HostView, limit: int = MAX_COMPARED) -> Difference:
+    """How the content that a step changes differs, when neither side has more lines than `limit`."""
     if not set(step.drift).intersection(step.node.resource.diffed):
-        return [], ""
+        return Difference()
+    if step.was_secret:
+        return Difference(size="content (not shown)")
     try:
         contents = step.node.resource.contents(host, step.drift)
     except ResourceError as error:
-        return [], f"content (not shown: {error})"
-    return compared(*contents) if contents is not None else ([], "")
+        return Difference(size=f"content (not shown: {error})")
+    return compared(*contents, limit) if contents is not None else Difference()
 
 
-def compared(before: bytes, after: bytes) -> tuple[list[str], str]:
-    """Compare two contents: the lines of the diff without its file names, and its size in words."""
+def compared(before: bytes, after: bytes, limit: int = MAX_COMPARED) -> Difference:
+    """Compare two contents."""
     if b"\0" in before or b"\0" in after:
-        return [], f"content binary, {len(before)} -> {len(after)} bytes"
+        return Difference(size=f"content binary, {len(before)} -> {len(after)} bytes")
     old, new = _lines(before), _lines(after)
-    if max(len(before), len(after)) > MAX_BYTES or max(len(old), len(new)) > MAX_COMPARED:
-        return [], f"content {len(before)} -> {len(after)} bytes"
+    if max(len(before), len(after)) > MAX_BYTES or max(len(old), len(new)) > limit:
+        return Difference(size=f"content {len(before)} -> {len(after)} bytes")
     lines: list[str] = []
     for line in list(difflib.unified_diff(old, new, lineterm="", n=2))[2:]:
         lines += [line.removesuffix("\n")] if line.endswith("\n") or line[:1] == "@" else [line, NO_NEWLINE]
     added, removed = (sum(line.startswith(sign) for line in lines) for sign in "+-")
     if len(lines) > MAX_SHOWN:
         lines = [*lines[:MAX_SHOWN], f"... {len(lines) - MAX_SHOWN} more lines"]
-    return lines, f"content +{added} -{removed}"
+    return Difference(tuple(lines), f"content +{added} -{removed}", max(len(old), len(new)))
 
 
 def _lines(data: bytes) -> list[str]:
