@@ -20,11 +20,35 @@ from agent.cli.parser import parser_of  # noqa: E402
 from agent.report.conditions import REASONS  # noqa: E402
 from agent.settings import Settings, type_name  # noqa: E402
 from modules.api import Resource  # noqa: E402
+from modules.checks import CHECKS, Check  # noqa: E402
 from modules.registry import kinds  # noqa: E402
 
 BAR = "\\|"  # a bar inside a cell of a table
 NOTE = "<!-- Generated from modules/ by docs/generate.py; change the docstring or the field, then run `make docs`. -->"
-EVERY = "`requires`, `after`, `when` and `for_each` work on every kind: see [the format](../format.md#resources)."
+EVERY = (
+    "`requires`, `after`, `when`, `for_each`, `drift`, `ignore` and `prune` work on every kind: "
+    "see [the format](../format.md#resources)."
+)
+ONE_WAY = "What is done here cannot be undone by going back to an earlier revision; a plan marks it `(one-way)`."
+CHECKS_INTRO = """\
+A check tells whether what runs on a host does its work. It is asked before and after every change and in every pass, and never
+changes anything. What a check that fails can bring about is in [safety](safety.md). Checks are listed under `checks` of a host, a
+group or a role, each a mapping whose first key is its kind; values may be expressions, and `when` works as with resources:
+
+```yaml
+checks:
+  - http: http://localhost:8080/health
+    contains: ready
+  - command: replication
+    argv: [/usr/local/bin/check-replication, --max-lag, "30"]
+    timeout: 20
+    required: false
+  - file_age: /var/backups/db.dump
+    max_seconds: 90000
+```
+
+A unit that is held `active: true` and a container that is held `running` bring a check of their own kind with them; declare it
+to change what it says. A check that cannot be asked (no such program, no engine) is `unknown`, which is not well."""
 
 
 def page(kind: type[Resource]) -> str:
@@ -32,14 +56,24 @@ def page(kind: type[Resource]) -> str:
     module = inspect.getmodule(kind)
     text = inspect.cleandoc(kind.__doc__ or "")
     more = inspect.cleandoc((module.__doc__ if module else "") or "").partition("\n\n")[2]
-    parts = [NOTE, f"# {kind.kind}", text, more, "## Fields", "\n".join(_table(kind)), EVERY]
+    one_way = ONE_WAY if kind.one_way else ""
+    parts = [NOTE, f"# {kind.kind}", text, more, one_way, "## Fields", "\n".join(_table(kind)), EVERY]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _table(kind: type[Resource]) -> Iterator[str]:
+def checks_page() -> str:
+    """The page of all kinds of checks."""
+    parts = [NOTE, "# Checks", CHECKS_INTRO]
+    for name, kind in CHECKS.items():
+        parts += [f"## {name}", inspect.cleandoc(kind.__doc__ or ""), "\n".join(_table(kind))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(kind: type[Resource | Check]) -> Iterator[str]:
     yield "| field | type | default | meaning |"
     yield "|---|---|---|---|"
-    for field in (field for field in dataclasses.fields(kind) if "type" in field.metadata):
+    shown_fields = [field for field in dataclasses.fields(kind) if "type" in field.metadata]
+    for field in sorted(shown_fields, key=lambda field: field.name != kind.identity_field):
         name = kind.kind if field.name == kind.identity_field else field.name
         shown = f"**`{name}`**" if field.name == kind.identity_field else f"`{name}`"
         cells = (shown, field.metadata["type"].name, _default(field), field.metadata["doc"])
@@ -95,8 +129,8 @@ BLOCKS: Mapping[str, Callable[[], str]] = {  # of operations.md
     "verbs": _verbs,
     "exits": lambda: table(("verb", "exit status"), [(f"`{verb}`", text) for verb, text in exits()]),
     "settings": _settings,
-    "conditions": lambda: table(("reason", "what it means"), [(f"`{name}`", what) for name, what in REASONS.items()]),
     "files": lambda: table(("file", "what"), [(f"`{path}`", what) for path, what in FILES.items()]),
+    "conditions": lambda: table(("reason", "when"), [(f"`{reason}`", text) for reason, text in REASONS.items()]),
     "journal": _journal,
 }
 
@@ -115,7 +149,8 @@ def pages() -> dict[str, str]:
     """Every page by its path below docs/."""
     index = [NOTE, "# Kinds", *(f"- [{kind.kind}]({kind.kind}.md): {_first(kind)}" for kind in kinds())]
     found = {"modules/README.md": "\n\n".join(index[:2]) + "\n\n" + "\n".join(index[2:]) + "\n"}
-    return found | {f"modules/{kind.kind}.md": page(kind) for kind in kinds()} | {"operations.md": operations()}
+    found |= {f"modules/{kind.kind}.md": page(kind) for kind in kinds()}
+    return found | {"checks.md": checks_page(), "operations.md": operations()}
 
 
 def _first(kind: type[Resource]) -> str:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from modules.api import Files, FileView, ResourceError, Stat
 
-_UNIT_FILES = re.compile(r"/(etc|run|usr/lib|lib|usr/local/lib)/systemd/system(/|$)")
+_UNIT_FILES = re.compile(r"/(etc|run|usr/lib|lib|usr/local/lib)/systemd/system(/|$)|/etc/containers/systemd(/|$)")
 _HOPS = 40  # links in a row, as the kernel follows at most
 
 Wanted = Literal["file", "directory", "symlink"]

@@ -76,7 +76,7 @@ ASK_NOBODY = ("drift", "retry")  # passes that do not ask the remote
 
 def desired_for(session: Session, reason: str, ref: str | None) -> Desired:
     """Find what is to be held in a pass of this reason. Raises RevisionError when there is nothing to hold."""
-    if reason != "poll":
+    if reason in ("start", "sync", "apply"):
         session.source.contacts.forgive()
     if session.site.working_tree or ref:
         return session.newest(ref)

@@ -25,7 +25,7 @@ class Signers:
 
     def gpg_key(self) -> str:
         """The public key of ops@example.com, made when it is first asked for."""
-        if not self._run("gpg", "--batch", "--list-keys", "--with-colons"):
+        if "pub:" not in self._run("gpg", "--batch", "--list-keys", "--with-colons"):
             made = ("--passphrase", "", "--quick-gen-key", "Operations <ops@example.com>", "ed25519", "sign", "never")
             self._run("gpg", "--batch", *made)
         return self._run("gpg", "--batch", "--armor", "--export")

@@ -14,7 +14,7 @@ BASE = '  - file: /srv/base\n    content: "base\\n"\n'
 QUICK = {
     **QUIET,
     "health_settle": "1s",
-    "health_timeout": "6s",
+    "health_timeout": "3s",
     "health_soak": "0s",
 }  # a scene changes what it is about
 

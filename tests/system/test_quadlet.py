@@ -58,12 +58,12 @@ def test_harm_done_by_hand_is_repaired(on: ContainerHost) -> None:
 
 def test_what_somebody_else_made_is_left_unless_it_is_to_be_adopted(on: ContainerHost) -> None:
     host = on.fleet.host
-    host.write("/etc/containers/systemd/theirs.container", f"[Container]\nImage={on.app.one}\n")
+    host.write("/etc/containers/systemd/theirs.container", f"[Container]\nImage={on.app.one}\nStopTimeout=0\n")
     host.run("systemctl", "daemon-reload")
     assert "was written by somebody else" in on.refused(declared("theirs", image=on.app.two))
     on.converge(declared("theirs", image=on.app.two, adopt=True))
     assert on.app.two in host.read("/etc/containers/systemd/theirs.container")
-    on.engine.run("run", "-d", "--name", "byhand", on.app.one)
+    on.engine.run("create", "--name", "byhand", on.app.one)
     assert "made by somebody else; remove it (`podman rm -f byhand`)" in on.refused(
         declared("byhand", image=on.app.two)
     )

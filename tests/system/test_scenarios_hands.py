@@ -79,11 +79,13 @@ def test_what_a_person_stops_while_suspended_stays_stopped_until_they_resume(fle
 
     assert agentctl(host, "sync", "--force").returncode == 0
     assert (active(host, "app.service"), host.exists("/srv/new")) == ("active", True)
-    assert "Suspended" not in reasons(host) or status(host)["orders"]["suspend"], "one forced run lifts nothing"
+    assert status(host)["orders"]["suspend"]["reason"] == "disk is being replaced", "one forced run lifts nothing"
     host.run("systemctl", "stop", "app.service")
-    fleet.hold(BASE + APP.replace("    active: true\n", "") + text_file("/srv/new"), "Git holds it no more")
+    unheld = APP.replace("    active: true\n", "    enabled: false\n")
+    fleet.hold(BASE + unheld + text_file("/srv/new", "y"), "Git holds it no more")
     assert sync(host).returncode == 4
     assert agentctl(host, "resume").returncode == 0
+    assert host.read("/srv/new") == "y\n"
     assert active(host, "app.service") == "inactive", "Git does not say active"
     fleet.hold(BASE + APP + text_file("/srv/new"), "held again")
     assert sync(host).returncode == 0

@@ -129,3 +129,14 @@ def verdict(result: Result, name: str = f"http:{URL}") -> Verdict:
 
 def results(result: Result) -> dict[str, str]:
     return {outcome.id: outcome.result for outcome in result.outcomes}
+
+
+def break_when(following: Following, text: str) -> None:
+    """The service answers badly as long as its file says something."""
+    host, answers = following.host, following.host.answers
+
+    def http(url: str, timeout_seconds: float) -> tuple[int, str]:
+        bad = host.files.read("/etc/a").decode() == text if "/etc/a" in host.files.entries else False
+        return (503, "") if bad else answers[url]
+
+    host.http = http  # type: ignore[method-assign]

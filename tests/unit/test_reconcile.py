@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from agent import orders, track
-from agent.orders import Order
+from agent import track
 from tests.unit.fake_systemd import ETC, FAILING, SERVICE
-from tests.unit.following import CHECK, URL, Following, commit_of, reason_of, results, verdict
+from tests.unit.following import CHECK, Following, break_when, commit_of, reason_of, results, verdict
 from tests.unit.world import file, unit
 
 GOOD, BAD, OTHER = file("/etc/a", "good"), file("/etc/a", "bad"), file("/etc/a", "other")
 ABSENT = "  - unit: {}.service\n    enabled: true\n"  # there is no such unit
 ILL = "http:http://localhost/ is degraded"
-
-
-def break_when(following: Following, text: str) -> None:
-    """The service answers badly as long as its file says something."""
-    host, answers = following.host, following.host.answers
-
-    def http(url: str, timeout_seconds: float) -> tuple[int, str]:
-        bad = host.files.read("/etc/a").decode() == text if "/etc/a" in host.files.entries else False
-        return (503, "") if bad else answers[url]
-
-    host.http = http  # type: ignore[method-assign]
 
 
 @pytest.fixture
@@ -172,6 +160,17 @@ def test_only_within_the_soak_does_illness_bring_anything_back(following: Follow
     assert (commit_of(following.look()), following.world.read("/etc/a")) == (first, "good")
 
 
+def test_illness_that_is_first_seen_after_the_soak_is_only_told(following: Following) -> None:
+    first = following.branch.push(GOOD, [CHECK])
+    following.poll()
+    following.with_care(soak_seconds=300)
+    second = following.branch.push(OTHER, [CHECK])
+    following.poll()
+    following.now += 301
+    following.answers_well(False)
+    assert (commit_of(following.look()), following.good) == (second, first)
+
+
 def test_a_commit_that_changes_nothing_here_does_not_end_the_soak_of_another(following: Following) -> None:
     following.branch.push(GOOD, [CHECK])
     following.poll()
@@ -231,6 +230,18 @@ def test_what_failed_before_is_no_reason(following: Following) -> None:
     assert (commit_of(result), results(result)["file:/etc/b"]) == (other, "converged")
 
 
+def test_a_good_revision_that_newly_fails_is_not_given_up(following: Following) -> None:
+    following.with_care(rollback="failure")
+    following.world.systemd.unit("app.service", where=ETC)
+    good = following.branch.push(unit("app.service"))
+    following.poll()
+    following.world.systemd.unit("app.service", FAILING, where=ETC)
+    following.world.systemd.active.clear()
+    result = following.look()
+    assert results(result)["unit:app.service"] == "failed"
+    assert (commit_of(result), reason_of(result), following.good) == (good, "", good)
+
+
 # One-way
 
 
@@ -244,68 +255,3 @@ def test_what_cannot_be_undone_is_named(following: Following) -> None:
     with following.store() as store:
         (rejection,) = track.rejections(store)
     assert list(rejection.one_way) == ["package:tool"]
-
-
-# Orders
-
-
-def test_a_suspended_host_is_looked_at_and_left_alone(following: Following) -> None:
-    good = following.branch.push(GOOD, [CHECK])
-    following.poll()
-    following.host.files.put("/etc/a", "drifted")
-    following.branch.push(OTHER, [CHECK])
-    result = following.poll(held_back="suspended by ops")
-    assert results(result) == {"file:/etc/a": "pending"}
-    assert following.world.read("/etc/a") == "drifted"
-    assert following.recall("in_force") == good
-    following.poll()
-    assert following.world.read("/etc/a") == "other", "it goes on with the newest"
-
-
-def test_a_pinned_revision_is_held_and_never_rolled_back(following: Following) -> None:
-    break_when(following, "bad")
-    first = following.branch.push(BAD, [CHECK])
-    second = following.branch.push(GOOD, [CHECK])
-    following.poll()
-    with following.store() as store:
-        orders.give(store, orders.PIN, Order("so", "ops", 0, int(following.now) + 60, first))
-    result = following.poll()
-    assert (commit_of(result), reason_of(result)) == (first, "Pinned")
-    assert (following.world.read("/etc/a"), following.good) == ("bad", second)
-    following.now += 61
-    assert commit_of(following.poll()) == second, "it ran out"
-
-
-def test_an_unreachable_remote_changes_nothing_of_that(following: Following) -> None:
-    good = following.branch.push(GOOD, [CHECK])
-    following.poll()
-    following.branch.reachable = False
-    following.host.files.put("/etc/a", "drifted")
-    result = following.poll()
-    assert (commit_of(result), following.world.read("/etc/a")) == (good, "good")
-    assert str(result.desired.rejection) == "nobody answers"
-
-
-def test_an_idle_pass_writes_nothing_with_checks_too(following: Following) -> None:
-    following.branch.push(GOOD, [CHECK])
-    following.poll()
-    following.poll()
-    before = (following.directory / "state.db").stat()
-    following.poll()
-    following.look()
-    after = (following.directory / "state.db").stat()
-    assert (after.st_mtime_ns, after.st_ino, after.st_size) == (before.st_mtime_ns, before.st_ino, before.st_size)
-
-
-def test_a_check_that_breaks_does_not_end_the_pass(following: Following) -> None:
-    def broken(_url: str, _timeout: float) -> tuple[int, str]:
-        raise ZeroDivisionError("oops")
-
-    following.host.http = broken  # type: ignore[assignment]
-    following.branch.push(GOOD, [CHECK, "tcp: localhost:1\n"])
-    result = following.poll()
-    assert following.world.read("/etc/a") == "good"
-    assert verdict(result).health.value == "unknown"
-    assert "ZeroDivisionError: oops" in verdict(result).message
-    assert verdict(result, "tcp:localhost:1").health.value == "degraded", "the others are asked"
-    assert URL in verdict(result).id

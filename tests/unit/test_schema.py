@@ -49,7 +49,7 @@ def test_every_field_of_a_kind_is_in_it_and_explained(kind: type[Resource]) -> N
         kind.kind if name == kind.identity_field else name
         for name in (field.name for field in dataclasses.fields(kind) if "type" in field.metadata)
     }
-    assert set(found["properties"]) == names | {"requires", "after", "when", "for_each"}
+    assert set(found["properties"]) == names | {"requires", "after", "when", "for_each", "drift", "ignore", "prune"}
     assert all(each.get("description") for each in found["properties"].values())
     assert found["description"]
 

@@ -75,8 +75,3 @@ def test_success_or_something_new_begins_anew(store: Store) -> None:
     track.succeeded(store)
     assert track.attempts(store) is None
     assert track.failed(store, "another", 0).next_at == track.FIRST_RETRY_SECONDS
-
-
-def test_thousands_of_failures_overflow_nothing(store: Store) -> None:
-    store.remember(attempts='{"plan": "plan", "count": 100000, "next_at": 0}')
-    assert track.failed(store, "plan", 0).next_at == track.LAST_RETRY_SECONDS
