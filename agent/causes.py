@@ -34,7 +34,8 @@ def cause_of(resource: Resource, entry: Entry, news: str) -> str:
 
 def was_secret(entry: Entry) -> bool:
     """Tell whether what is on the host may hold a secret: one went into it, or it is not known how we left it."""
-    return entry.pending or '"secret": true' in entry.resource  # in a text its quotes would be escaped
+    marks = ('"secret": true', '"sensitive": true')  # in a text their quotes would be escaped
+    return entry.pending or any(mark in entry.resource for mark in marks)
 
 
 def _without_secrets(value: Any) -> Any:  # noqa: ANN401  (JSON)

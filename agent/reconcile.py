@@ -80,7 +80,7 @@ def reconcile(desired: Desired, host: WatchedHost, store: Store, conduct: Conduc
     checks = health.checks_of(desired.compiled.catalog)
     before = _baseline(checks, host, store) if plan.pending and not conduct.held_back else None
     if desired.revision.commit and not conduct.held_back:  # a working tree is no revision: the one in force stays
-        store.remember(in_force=desired.revision.commit)
+        _enforce(desired.revision.commit, store)
         if before is not None:
             _put_on_trial(desired, health.counting(checks, before), store)
     author = Author(desired.revision.commit, desired.revision.author, desired.revision.summary)
@@ -133,6 +133,12 @@ def _put_on_trial(desired: Desired, counted: tuple[str, ...], store: Store) -> N
         track.begin_soak(store, track.Soak(plan, commit, 0, counted))
 
 
+def _enforce(commit: str, store: Store) -> None:
+    """Note which revision is in force; from the moment that it is another, no revision is wholly applied."""
+    if store.recall("in_force") != commit:
+        store.remember(in_force=commit, applied="")
+
+
 def hold(desired: Desired, host: WatchedHost, source: Source, store: Store, means: Means) -> Result:
     """Reconcile; where what is new proves bad and the settings ask for it, bring back the last good revision."""
     conduct, care = means.conduct, means.care
@@ -144,7 +150,7 @@ def hold(desired: Desired, host: WatchedHost, source: Source, store: Store, mean
     back = track.good(store)
     if reason and care.rollback != NEVER and back and orders.given(store, orders.PIN) is None:
         good = desired_at(source, back, desired.compiler)
-        bad = _reject(result, reason, store)
+        bad = _reject(result, reason, store, back)
         again = reconcile(good, host, store, conduct, care)
         return replace(again, desired=replace(good, rejection=rolled_back(bad), attempted=bad.commit))
     return result
@@ -183,12 +189,12 @@ def _trial(plan: str, commit: str, store: Store, now: int) -> track.Soak:
     return soak
 
 
-def _reject(bad: Result, reason: str, store: Store) -> track.Rejection:
+def _reject(bad: Result, reason: str, store: Store, back: str) -> track.Rejection:
     """Remember what proved bad, so that it is not applied again by itself, and what of it cannot be undone."""
     desired = bad.desired
     one_way = {node.id for node in desired.compiled.catalog.nodes if node.resource.one_way}
     kept = sorted(outcome.id for outcome in bad.outcomes if outcome.result in CHANGED and outcome.id in one_way)
     rejection = track.Rejection(desired.compiled.plan, desired.revision.commit, reason, int(time.time()), kept)
-    track.reject(store, rejection)
+    track.reject(store, rejection, back)
     store.remember(soak="")
     return rejection

@@ -60,10 +60,11 @@ def rejections(store: Store) -> list[Rejection]:
     return [Rejection(**found) for found in json.loads(store.recall("rejected") or "[]")]
 
 
-def reject(store: Store, rejection: Rejection) -> None:
-    """Remember what was rolled back."""
+def reject(store: Store, rejection: Rejection, instead: str) -> None:
+    """Remember what is rolled back and which commit is in force instead, in one: a pass that dies here must not hold the bad one."""
     others = [found for found in rejections(store) if found.plan != rejection.plan]
-    _remember(store, "rejected", [asdict(found) for found in [rejection, *others][:KEPT_REJECTIONS]])
+    kept = json.dumps([asdict(found) for found in [rejection, *others][:KEPT_REJECTIONS]])
+    store.remember(rejected=kept, in_force=instead, soak="")
 
 
 def forgive(store: Store) -> int:

@@ -7,7 +7,7 @@ import platform
 import sys
 from collections.abc import Callable, Iterable, Mapping
 
-from bench import daemon, files, packages, units
+from bench import daemon, files, latency, packages, units
 from bench.host import Bench, booted
 from bench.report import Figure, table
 
@@ -15,6 +15,7 @@ AREAS: Mapping[str, Callable[[Bench], Iterable[Figure]]] = {
     "packages": packages.figures,
     "units": units.figures,
     "daemon": daemon.figures,
+    "latency": latency.figures,
     "files": files.figures,  # last, when the file system has forgotten the files of the host before (see files.py)
 }
 SUITES = {"bookworm": "Debian 12", "trixie": "Debian 13"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from agent.apply.conduct import Author
 from agent.apply.outcome import CONVERGED, FAILED, Outcome
@@ -11,7 +11,7 @@ from agent.diffs import Difference, difference_of
 from agent.history import Changed
 from agent.plan import Step
 from agent.store import Store
-from modules.api import HostView
+from modules.api import Content, HostView
 
 MAX_DIFF = 8 << 10  # bytes of one change
 MAX_COMPARED = 1_000  # lines of either side
@@ -29,11 +29,11 @@ class Audit:
     def look(self, steps: Iterable[Step]) -> None:
         """Keep how the text of files that exist is about to change; what is created has no text before."""
         for step in steps:
-            if "ensure" not in step.drift and set(step.drift).intersection(step.node.resource.diffed):
+            if "ensure" not in step.drift and not set(step.drift).isdisjoint(step.node.resource.diffed):
                 limit = min(MAX_COMPARED, self._left)
                 found = difference_of(step, self._host, limit)
                 self._left -= min(self._left, found.compared)
-                lines = () if _private(step) else found.lines
+                lines = () if _private(step) else found.lines if _whole(step) else _only_changed(found.lines)
                 self._differences[step.node.id] = replace(found, lines=lines)
 
     def redacted(self, outcome: Outcome) -> Outcome:
@@ -67,6 +67,15 @@ def _private(step: Step) -> bool:
     """Tell whether only the owner of a file may read it, as with keys: its text is not kept a second time."""
     modes = (step.observed.get("mode"), step.node.resource.desired(step.observed).get("mode"))
     return any(isinstance(mode, str) and int(mode, 8) & 0o077 == 0 for mode in modes)
+
+
+def _whole(step: Step) -> bool:
+    """Tell whether all the text is what Git says; around an edit is what others, perhaps in secret, put there."""
+    return any(isinstance(getattr(step.node.resource, field.name), Content) for field in fields(step.node.resource))
+
+
+def _only_changed(lines: Sequence[str]) -> tuple[str, ...]:
+    return tuple(line for line in lines if line[:1] in ("+", "-", "@"))
 
 
 def bounded(lines: Sequence[str]) -> str:

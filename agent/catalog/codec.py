@@ -12,6 +12,7 @@ from modules.api import Content, Resource
 from modules.registry import kind_named
 
 _CONTENT = "$content"
+_ESCAPE = "$"  # put before a key of somebody's that begins with it, so that none passes for ours
 SECRET = "secret:"  # stands for a blob: what is secret is compiled again when its bytes are needed
 
 
@@ -50,7 +51,10 @@ def _plain(value: Any, *, with_data: bool) -> Any:  # noqa: ANN401
     if isinstance(value, tuple):
         return [_plain(item, with_data=with_data) for item in value]
     if isinstance(value, Mapping):
-        return {key: _plain(item, with_data=with_data) for key, item in value.items()}
+        return {
+            f"{_ESCAPE * key.startswith(_ESCAPE)}{key}": _plain(item, with_data=with_data)
+            for key, item in value.items()
+        }
     return value
 
 
@@ -82,4 +86,4 @@ def _rich(value: Any) -> Any:  # noqa: ANN401
             secret=value.get("secret", False),
             missing=value.get("missing", ""),
         )
-    return {key: _rich(item) for key, item in value.items()}
+    return {key[key.startswith(_ESCAPE * 2) :]: _rich(item) for key, item in value.items()}

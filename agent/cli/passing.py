@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import FrameType
@@ -167,8 +167,10 @@ def make_pass(session: Session, asked: Asked, desired: Desired, conduct: Conduct
     return report
 
 
-def _notices(session: Session) -> list[str]:
-    return [*session.store.notices, *session.floor.notices, *session.source.notices]
+def _notices(session: Session) -> Iterator[str]:
+    """What a person should know of the agent's own things."""
+    for part in (session.store, session.floor, session.source):
+        yield from part.notices
 
 
 def _conduct(session: Session, asked: Asked, desired: Desired, conduct: Conduct) -> Conduct:

@@ -84,12 +84,12 @@ def site_of(options: argparse.Namespace, settings: Settings | None = None) -> Si
             f"no repository is configured in {options.config}", "write `repository: URL` there, or give --repo"
         )
     remote = settings.remote(repository=options.repo or settings.repository, branch=settings.branch)
-    inside = partial(_inside, root)
+    within = partial(inside, root)
     return Site(
         host=options.host or settings.host or socket.gethostname().partition(".")[0],
         root=root,
-        state_dir=os.path.abspath(options.state_dir) if options.state_dir else inside(settings.state_dir),
-        runtime_dir=inside(settings.runtime_dir)
+        state_dir=os.path.abspath(options.state_dir) if options.state_dir else within(settings.state_dir),
+        runtime_dir=within(settings.runtime_dir)
         if not options.state_dir or root == "/"
         else os.path.abspath(options.state_dir),
         remote=remote,
@@ -116,7 +116,8 @@ def _care(settings: Settings) -> Care:
     return Care(timing, settings.health_soak, settings.rollback)
 
 
-def _inside(root: str, path: str) -> str:
+def inside(root: str, path: str) -> str:
+    """A path of the host, as it is reached from here."""
     return path if root == "/" else os.path.join(root, path.lstrip("/"))
 
 

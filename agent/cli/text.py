@@ -57,6 +57,11 @@ def clock(moment: float) -> str:
     return time.strftime("%H:%M" if then[:3] == now[:3] else "%Y-%m-%d %H:%M", then)
 
 
+def stamp(moment: float) -> str:
+    """A moment in local time, always with its date: columns of a list line up."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(moment))
+
+
 def several(count: int, noun: str) -> str:
     """`1 problem`, `2 problems`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

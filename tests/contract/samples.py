@@ -1,5 +1,4 @@
 """Samples of every kind, each with the host it starts from; a new kind takes its place here to be held to the laws."""
-# Over 300 lines because it is one table, of all kinds, read in one piece.
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ PROBLEM = {
     "id": "unit:nginx.service", "result": "failed", "cause": "revision", "place": "roles/nginx/role.yaml:21", "drift": {},
     "message": "reload: exit status 1\nits journal ends: unknown cipher", "seconds": 0.1, "since": NOW - 3600,
 }  # fmt: skip
+REFRESH_OWED = {"reason": "RefreshOwed", "message": "unit:dbus.service", "since": NOW}
 CHECK = {"id": "unit:a.service", "health": "healthy", "message": "", "required": True}
 BLOCKED = {**PROBLEM, "id": "container:web", "result": "blocked", "message": "needs unit:nginx.service", "place": ""}
 
@@ -31,10 +32,10 @@ def status(**fields: Any) -> dict[str, Any]:
         "revisions": {"applied": COMMIT, "attempted": COMMIT, "good": COMMIT},
         "sync": sync("in_sync", in_sync=141, converged=2), "problems": [],
         "health": {"state": "healthy", "observed_at": NOW - 21, "checks": [CHECK]},
-        "conditions": [], "orders": {},
+        "conditions": [], "orders": {}, "owed": [],
         "operation": {"state": "idle", "waiting_for": "", "retry_at": 0, "soak_until": 0},
         "last_change": {"at": NOW - 60, "summary": "2 converged", "seconds": 0.4},
-        "notices": [], "owed": [], "limits": {"stale_seconds": 2400},
+        "notices": [], "limits": {"stale_seconds": 2400},
     }  # fmt: skip
     return {**made, **fields}
 
@@ -123,8 +124,7 @@ def test_the_details_name_each_problem_its_place_and_what_to_do(runtime: Runtime
 
 def test_what_is_left_to_a_person_is_a_warning_that_says_what_to_do(runtime: Runtime) -> None:
     owed = [{"id": "unit:dbus.service", "text": "restart, because file:/a changed;\nsystemctl restart dbus.service"}]
-    condition = {"reason": "RefreshOwed", "message": "unit:dbus.service"}
-    ended, lines = runtime.show(status(verdict="WARNING", owed=owed, conditions=[condition]))
+    ended, lines = runtime.show(status(verdict="WARNING", owed=owed, conditions=[REFRESH_OWED]))
     assert (ended, lines[0]) == (1, "WARNING web-01 holds main@4f2c1a9, a refresh is left to you: unit:dbus.service")
     assert "owed       unit:dbus.service: restart, because file:/a changed;\\nsystemctl restart dbus.service" in lines
 

@@ -22,6 +22,7 @@ from agent.errors import RevisionError, RevisionRejected
 from agent.reconcile import Care, Means, Result, WatchedHost, hold
 from agent.report import Report
 from agent.source import Revision, Source, Tree
+from agent.source.floor import Floor
 from agent.status import OK
 from modules.api import Completed
 from tests.unit.world import Fuse, Fused, PowerCut, World, desired, file, unit
@@ -95,6 +96,26 @@ class Invariants(RuleBasedStateMachine):
         service = unit(APP, restart_on="['file:/srv/*']")
         self.branch.push(files + service + (FAILS if self.fails else ""))
 
+    @rule(content=CONTENT)
+    def commit_what_the_service_reads(self, content: str) -> None:
+        self.commit_a_change(READ, content)
+        self.a_pass_ends(everything=False)
+
+    @rule(at=st.integers(min_value=1, max_value=50), content=CONTENT)
+    def commit_it_and_die(self, at: int, content: str) -> None:
+        self.commit_a_change(READ, content)
+        self.a_pass_dies(at)
+        self.a_pass_ends(everything=False)
+
+    @rule(content=CONTENT)
+    def commit_everything_and_then_next_to_nothing(self, content: str) -> None:
+        self.files = dict.fromkeys(PATHS, content)
+        self.push()
+        self.a_pass_ends(everything=False)
+        self.files = {READ: content}
+        self.push()
+        self.a_pass_ends(everything=False)
+
     @rule(path=st.sampled_from(PATHS + THEIRS), content=CONTENT)
     def commit_a_change(self, path: str, content: str) -> None:
         self.files[path] = content
@@ -114,10 +135,12 @@ class Invariants(RuleBasedStateMachine):
     def commit_what_says_something_wrong(self) -> None:
         self.branch.broken = True
 
-    @rule(fails=st.booleans())
-    def commit_what_cannot_be_applied(self, fails: bool) -> None:
-        self.fails = fails
+    @rule()
+    def commit_what_cannot_be_applied(self) -> None:
+        self.fails = True
         self.push()
+        self.a_pass_ends(everything=False)
+        self.fails = False
 
     # The host
 
@@ -152,7 +175,8 @@ class Invariants(RuleBasedStateMachine):
         before, owned = self.present(), len(self.world.inventory())
         result = self.hold(Conduct(removals=Approval(everything=everything)))
         gone = len(before - self.present())
-        assert everything or gone <= 5 or 2 * gone <= owned, "so many are not removed without a word"
+        usual = 10 if result is not None and self.was_rolled_back(result) else 5  # then two plans were applied
+        assert everything or gone <= usual or 2 * gone <= owned, "so many are not removed without a word"
         if result is not None and self.verdict(result) == OK:
             self.is_as_git_says()
 
@@ -161,8 +185,9 @@ class Invariants(RuleBasedStateMachine):
         with self.world.store() as store:
             host: Any = Fused(self.world.host, fuse) if fuse else self.world.host
             used: Any = Fused(store, fuse) if fuse else store
+            floor = Floor(used, str(self.world.directory / "floor.json"), {}, writable=True)
             try:
-                wanted: Desired = newest_desired(source, used, self.branch.compile)
+                wanted: Desired = newest_desired(source, floor, used, self.branch.compile)
             except RevisionError:
                 return None  # there is none to hold
             self.held, before = wanted.revision.commit, self.read()
@@ -171,12 +196,15 @@ class Invariants(RuleBasedStateMachine):
                 result = hold(wanted, cast("WatchedHost", host), source, used, Means(conduct, Care(rollback="failure")))
             finally:
                 self.written = self.read() if self.read() != before else self.written
-        if getattr(result.desired.rejection, "reason", "") == ROLLED_BACK:
+        if self.was_rolled_back(result):
             self.rolled_back.add(result.desired.attempted)
         return result
 
     def service_starts(self, _name: str) -> None:
         self.loaded = self.read()
+
+    def was_rolled_back(self, result: Result) -> bool:
+        return getattr(result.desired.rejection, "reason", "") == ROLLED_BACK
 
     # What must hold
 

@@ -68,12 +68,12 @@ def test_who_gives_one_is_the_user_behind_sudo(monkeypatch: pytest.MonkeyPatch) 
     assert orders.who() == "ops"
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("30m", 1800), ("24h", 86_400), ("7d", 604_800)])
+@pytest.mark.parametrize(("text", "seconds"), [("45s", 45), ("30m", 1800), ("24h", 86_400), ("7d", 604_800)])
 def test_durations(text: str, seconds: int) -> None:
     assert orders.seconds(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "0h", "h", "-1h", "1.5h", "30", "30s", "9" * 9 + "d", "1h "])
+@pytest.mark.parametrize("text", ["", "0h", "h", "-1h", "1.5h", "30", "9" * 9 + "d", "1h "])
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(ConfigInvalid, match="is no duration"):
         orders.seconds(text)
