@@ -196,5 +196,4 @@ def _reject(bad: Result, reason: str, store: Store, back: str) -> track.Rejectio
     kept = sorted(outcome.id for outcome in bad.outcomes if outcome.result in CHANGED and outcome.id in one_way)
     rejection = track.Rejection(desired.compiled.plan, desired.revision.commit, reason, int(time.time()), kept)
     track.reject(store, rejection, back)
-    store.remember(soak="")
     return rejection

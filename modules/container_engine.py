@@ -66,8 +66,21 @@ def _place(host: Host, held: Held) -> Place:
 
 def _wanted(host: Host, held: Held) -> Wanted:
     secrets = held.secrets(host)
+    _refuse_missing(host, held)
     held.files.write(host, secrets)
     paths = {name: held.files.path(name) for name in secrets}
     options = {**options_of(held.fields, held.variables(host), paths), "Labels": held.spec.labels()}
     more = list(held.fields.get("networks", {}).items())[1:]
     return Wanted(options, {name: endpoint(wanted) for name, wanted in more}, held.pull)
+
+
+def _refuse_missing(host: Host, held: Held) -> None:
+    """Raise ResourceError for a path that is mounted and not there: Podman would make an empty directory of it."""
+    if host.engine.program != "podman":
+        return  # Docker refuses it itself
+    for volume in held.fields.get("volumes", ()):
+        source = volume.split(":")[0]
+        if source.startswith("/") and host.files.lstat(source) is None:
+            raise ResourceError(
+                f"{source} is to be mounted and does not exist; make what is mounted, or declare it in Git"
+            )

@@ -124,6 +124,10 @@ class ContainerHost:
     app: Images
     registry: Path
 
+    def configure(self, **more: object) -> None:
+        """Write the settings of this host, and more."""
+        self.fleet.configure(**{**settings_of(self.suite, self.held_by), **more})
+
     def converge(self, resources: str) -> None:
         """Commit and apply; a second pass finds and does nothing."""
         converge(self.fleet, resources, self.engine)
@@ -135,6 +139,12 @@ class ContainerHost:
     def http(self) -> str:
         """What the container that is published says."""
         return self.fleet.host.http(PORT)
+
+
+def settings_of(suite: str, held_by: str) -> dict[str, object]:
+    """Who holds containers, where there is a choice; and no time is spent on checks after each change."""
+    chosen = {} if suite == "bookworm" else {"container_engine": held_by}
+    return {"health_settle": 0, "health_timeout": 1, **chosen}
 
 
 @pytest.fixture(scope="session", params=HELD_BY, ids="-".join)
@@ -149,8 +159,7 @@ def on(request: pytest.FixtureRequest, deb: Path, tmp_path_factory: pytest.TempP
         if program == "podman":
             prepare_podman(host)
         fleet = make_fleet(host, tmp_path_factory.mktemp("git"), stack)
-        if suite == "trixie":
-            fleet.configure(container_engine=held_by)
+        fleet.configure(**settings_of(suite, held_by))
         folder = tmp_path_factory.mktemp("registry")
         address = stack.enter_context(registry(folder, host.leader))
         yield ContainerHost(fleet, suite, held_by, Engine(host, program), push_all(folder, host, address), folder)

@@ -182,11 +182,10 @@ def test_credentials_come_from_the_settings_and_the_authority_from_the_engines_p
     assert "registry_auth_file" in on.refused(web(private, pull="always"))
     auth = {"auths": {server: {"auth": base64.b64encode(LOGIN.encode()).decode()}}}
     host.write(AUTH_FILE, json.dumps(auth), mode=0o644)
-    engine = {} if on.suite == "bookworm" else {"container_engine": on.held_by}
-    on.fleet.configure(registry_auth_file=AUTH_FILE, **engine)
+    on.configure(registry_auth_file=AUTH_FILE)
     assert f"open to other users; chmod 0600 {AUTH_FILE}" in on.refused(web(private, pull="always"))
     host.run("chmod", "0600", AUTH_FILE)
     on.converge(web(private, pull="always"))
     assert on.http() == "private"
-    on.fleet.configure(**engine)
+    on.configure()
     assert "correct-horse" not in host.run("journalctl", "-o", "export").stdout

@@ -110,4 +110,4 @@ def test_neither_engine_is_taken_when_both_are_there_and_none_is_chosen(on: Cont
         said = on.refused(web(on.app.one))
         assert "both Docker and Podman are installed; say in the settings which one" in said
     finally:
-        on.fleet.configure(container_engine=on.held_by)
+        on.configure()

@@ -38,7 +38,6 @@ class FakeSystemd:
         self.facts: dict[str, dict[str, str]] = {}  # other properties of a unit since it was last started
         self.journal: dict[str, list[str]] = {}
         self.starts: Counter[str] = Counter()
-        self.started: Callable[[str], None] = lambda _name: None  # told of every start
         self.reloads: Counter[str] = Counter()
         self.entered: dict[str, int] = {}  # when a unit was last started, in seconds since the epoch
         self.reenabled: Counter[str] = Counter()
@@ -236,7 +235,6 @@ class FakeSystemd:
         if self.active.get(unit.name) == "active":
             return ""
         self.starts[unit.name] += 1
-        self.started(unit.name)
         if self.after_start:
             self.active[unit.name] = self.after_start
             return f"Job for {unit.name} failed." if self.after_start == "failed" else ""

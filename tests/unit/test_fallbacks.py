@@ -75,6 +75,19 @@ def test_with_none_what_is_in_force_is_held_and_both_are_named(follower: Followe
     assert (follower.root / "etc/motd").read_text() == "held"
 
 
+def test_what_is_applied_by_name_is_verified_and_what_is_looked_at_is_not(follower: Follower) -> None:
+    commit(follower.mirror, MOTD)
+    follower.apply()
+    other = commit(follower.mirror, host("file: /etc/motd\n    content: other"), parents=0)
+    settings = follower.config / "agent.yaml"
+    settings.write_text(f"{settings.read_text()}verify: range\ntrusted_keys: {follower.config}\n")
+    named = ("--config", str(follower.config), "--ref", other)
+    assert follower.host.run("plan", *named)[0] == 2
+    status, said = follower.host.run("apply", *named)
+    assert (status, (follower.root / "etc/motd").read_text()) == (1, "held")
+    assert f"{other[:7]} cannot be verified: verify is range, and {follower.config} has no key" in said
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

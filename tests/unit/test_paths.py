@@ -242,6 +242,7 @@ def test_keys_of_the_directories_above_are_nearest_first() -> None:
         ("/lib/systemd/system/a.timer", True),
         ("/run/systemd/system/a.service", True),
         ("/usr/local/lib/systemd/system/a.service", True),
+        ("/etc/containers/systemd/a.container", True),
         ("/etc/systemd/system.conf", False),
         ("/etc/systemd/user/a.service", False),
         ("/srv/etc/systemd/system/a.service", False),

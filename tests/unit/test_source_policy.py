@@ -12,6 +12,7 @@ import pygit2
 import pytest
 
 from agent.cli import main
+from agent.store import Store
 from tests.unit.fleets import Host, commit, host
 
 ONE, TWO, THREE = (host(f"file: /etc/motd\n    content: {name}") for name in ("one", "two", "three"))
@@ -85,6 +86,15 @@ def test_whatever_of_the_state_is_lost_the_floor_is_not_and_that_is_said(held: H
     assert "does not contain" in said
 
 
+def test_without_the_database_the_accepted_revision_is_held_while_another_history_is_refused(held: Held) -> None:
+    (held.state / "state.db").unlink()
+    held.rewrite()
+    (held.root / "etc/motd").write_text("drift")
+    status, said = held.follow()
+    assert (status, held.motd) == (1, "one")
+    assert f"{held.first[:7]} stays in force" in said
+
+
 def test_a_mistake_in_a_manifest_is_accepted_by_the_gate_and_corrected_on_top(held: Held) -> None:
     wrong = commit(held.repository, host("file: /etc/motd\n    contend: x"))
     assert held.follow()[0] == 1
@@ -101,6 +111,8 @@ def test_a_person_accepts_another_history_once(held: Held, monkeypatch: pytest.M
     monkeypatch.setenv("SUDO_USER", "alice")
     status, out, _ = held.source("accept", other[:12], "--reason", " a password was removed ")
     assert (status, f"{other[:7]} was accepted by alice instead of {held.first[:7]}: a password was removed;" in out) == (0, True)  # fmt: skip
+    with Store(str(held.state), writable=False) as store:
+        assert store.recall("attempted") == "", "the next poll looks at it again"
     assert held.follow() == (0, "")
     assert held.motd == "two"
     (decision,) = held.shown()["decisions"]

@@ -24,16 +24,16 @@ def rejection(number: int) -> Rejection:
 
 def test_rejections_are_kept_by_what_was_asked_for(store: Store) -> None:
     assert track.rejected(store, "plan-1") is None
-    track.reject(store, rejection(1), "commit-0")
-    track.reject(store, rejection(2), "commit-0")
-    track.reject(store, rejection(1), "commit-0")
+    track.reject(store, rejection(1), "good")
+    track.reject(store, rejection(2), "good")
+    track.reject(store, rejection(1), "good")
     assert track.rejected(store, "plan-1") == rejection(1)
     assert [found.plan for found in track.rejections(store)] == ["plan-1", "plan-2"]
 
 
 def test_they_are_bounded_and_can_be_forgiven(store: Store) -> None:
     for number in range(track.KEPT_REJECTIONS + 5):
-        track.reject(store, rejection(number), "commit-0")
+        track.reject(store, rejection(number), "good")
     track.failed(store, "plan", 0)
     assert len(track.rejections(store)) == track.KEPT_REJECTIONS
     assert track.forgive(store) == track.KEPT_REJECTIONS
