@@ -12,7 +12,6 @@ from modules.api import Content, Resource
 from modules.registry import kind_named
 
 _CONTENT = "$content"
-_ESCAPE = "$"  # put before a key of somebody's that begins with it, so that none passes for ours
 SECRET = "secret:"  # stands for a blob: what is secret is compiled again when its bytes are needed
 
 
@@ -51,11 +50,17 @@ def _plain(value: Any, *, with_data: bool) -> Any:  # noqa: ANN401
     if isinstance(value, tuple):
         return [_plain(item, with_data=with_data) for item in value]
     if isinstance(value, Mapping):
-        return {
-            f"{_ESCAPE * key.startswith(_ESCAPE)}{key}": _plain(item, with_data=with_data)
-            for key, item in value.items()
-        }
+        return {_escaped(key): _plain(item, with_data=with_data) for key, item in value.items()}
     return value
+
+
+def _escaped(key: str) -> str:
+    """A key of a mapping that somebody wrote, so that none of them is taken for the mark of a content."""
+    return f"${key}" if key.startswith("$") else key
+
+
+def _unescaped(key: str) -> str:
+    return key.removeprefix("$")
 
 
 def _plain_content(value: Content, *, with_data: bool) -> dict[str, Any]:
@@ -86,4 +91,4 @@ def _rich(value: Any) -> Any:  # noqa: ANN401
             secret=value.get("secret", False),
             missing=value.get("missing", ""),
         )
-    return {key[key.startswith(_ESCAPE * 2) :]: _rich(item) for key, item in value.items()}
+    return {_unescaped(key): _rich(item) for key, item in value.items()}

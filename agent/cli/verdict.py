@@ -47,12 +47,17 @@ def _judge_fresh(status: Mapping[str, Any], now: float) -> tuple[str, str]:
         return WARNING, f"{holds}, no contact with the remote {since}: {first_line(source['error'])}"
     if status["verdict"] == WARNING and (status["problems"] or "HealthDegraded" in conditions):
         return WARNING, _failing(status, conditions)
-    left = conditions.get("RefreshOwed", "")
-    if status["verdict"] == WARNING and (left or source["state"] != "failed"):
-        why = f"a refresh is left to you: {left}" if left else "; ".join(conditions.values()) or "see below"
-        return WARNING, f"{holds}, {first_line(why)}"
+    if "RefreshOwed" in conditions or (status["verdict"] == WARNING and source["state"] != "failed"):
+        return WARNING, f"{holds}, {_left(conditions)}"
     total = sum(status["sync"]["counts"].get(result, 0) for result in ("in_sync", "converged"))
     return OK, f"{status['host']} in sync with {held(status)}, {several(total, 'resource')}, checked {age(old)} ago"
+
+
+def _left(conditions: Mapping[str, str]) -> str:
+    """What there is to do, when all resources are as Git says."""
+    if "RefreshOwed" in conditions:
+        return f"a refresh is left to you: {first_line(conditions['RefreshOwed'])}"
+    return first_line("; ".join(conditions.values()) or "see below")
 
 
 def _why_held(source: Mapping[str, Any], conditions: Mapping[str, str]) -> str:

@@ -186,11 +186,7 @@ class Invariants(RuleBasedStateMachine):
         with self.world.store() as store:
             host: Any = Fused(self.world.host, fuse) if fuse else self.world.host
             used: Any = Fused(store, fuse) if fuse else store
-<<<<<<< HEAD
-            floor = Floor(used, str(self.world.directory / "floor.json"), {}, writable=True)
-=======
             floor = Floor(used, f"{self.directory.name}/floor.json", {}, writable=True)
->>>>>>> refs/heads/scenarios
             try:
                 wanted: Desired = newest_desired(source, floor, used, self.branch.compile)
             except RevisionError:

@@ -68,11 +68,7 @@ def test_who_gives_one_is_the_user_behind_sudo(monkeypatch: pytest.MonkeyPatch) 
     assert orders.who() == "ops"
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize(("text", "seconds"), [("45s", 45), ("30m", 1800), ("24h", 86_400), ("7d", 604_800)])
-=======
-@pytest.mark.parametrize(("text", "seconds"), [("30s", 30), ("30m", 1800), ("24h", 86_400), ("7d", 604_800)])
->>>>>>> refs/heads/scenarios
 def test_durations(text: str, seconds: int) -> None:
     assert orders.seconds(text) == seconds
 
