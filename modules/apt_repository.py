@@ -86,9 +86,11 @@ class AptRepository(Resource, kind="apt_repository", identity="name"):
 
     def needs(self) -> Sequence[tuple[str, ...]]:
         """The key that it names by path, and directories that are managed."""
-        key = self._key
-        named = () if key is None or key.content is not None else ((f"path:{key.path}",),)
-        return (*named, (f"path:{_SOURCES}", "path:/etc/apt"), (f"path:{_KEYRINGS}", "path:/etc/apt"))
+        return (
+            *files_of.needed(self._key),
+            (f"path:{_SOURCES}", "path:/etc/apt"),
+            (f"path:{_KEYRINGS}", "path:/etc/apt"),
+        )
 
     def host_refreshes(self) -> Sequence[str]:
         """The package lists."""
@@ -98,12 +100,7 @@ class AptRepository(Resource, kind="apt_repository", identity="name"):
         """Every field of the stanza; one that somebody added is to be empty."""
         if self.ensure == "absent":
             return {"ensure": "absent"}
-        stanza = {name.lower(): " ".join(value.split()) for name, value in self._stanza().items()}
-        wanted: dict[str, Value] = {**dict.fromkeys(observed, ""), **stanza, "ensure": "present"}
-        wanted |= {"files": files_of.ATTRIBUTES}
-        if (key := self._key) is not None and key.content is not None:
-            wanted["key"] = key.content.digest
-        return wanted
+        return files_of.desired_state(observed, self._stanza(), self._key)
 
     def observe(self, host: HostView) -> State:
         """The fields of the first stanza, in lower case."""

@@ -73,6 +73,20 @@ def value_problems(values: Mapping[str, str]) -> list[str]:
     return [f"option `{name}` is not one line" for name, value in values.items() if "\n" in name + value or not name]
 
 
+def needed(key: Key | None) -> tuple[tuple[str, ...], ...]:
+    """The key, when it is named by its path and not brought along."""
+    return () if key is None or key.content is not None else ((f"path:{key.path}",),)
+
+
+def desired_state(observed: State, options: Mapping[str, str], key: Key | None) -> State:
+    """Every option, its white space folded; one that somebody added is to be empty."""
+    folded = {name.lower(): " ".join(value.split()) for name, value in options.items()}
+    wanted: dict[str, Value] = {**dict.fromkeys(observed, ""), **folded, "ensure": "present", "files": ATTRIBUTES}
+    if key is not None and key.content is not None:
+        wanted["key"] = key.content.digest
+    return wanted
+
+
 def observe_text(files: FileView, path: str) -> str | None:
     """The text of a file; None when there is none. Raises ResourceError when something else is there."""
     found = files.lstat(path)

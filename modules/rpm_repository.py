@@ -71,9 +71,7 @@ class RpmRepository(Resource, kind="rpm_repository", identity="name"):
 
     def needs(self) -> Sequence[tuple[str, ...]]:
         """The key that it names by path, and directories that are managed."""
-        key = self._key
-        named = () if key is None or key.content is not None else ((f"path:{key.path}",),)
-        return (*named, (f"path:{_REPOSITORIES}",), (f"path:{_KEYS}", "path:/etc/pki"))
+        return (*files_of.needed(self._key), (f"path:{_REPOSITORIES}",), (f"path:{_KEYS}", "path:/etc/pki"))
 
     def host_refreshes(self) -> Sequence[str]:
         """The index."""
@@ -83,12 +81,7 @@ class RpmRepository(Resource, kind="rpm_repository", identity="name"):
         """Every option of the section; one that somebody added is to be empty."""
         if self.ensure == "absent":
             return {"ensure": "absent"}
-        section = {name.lower(): " ".join(value.split()) for name, value in self._section().items()}
-        wanted: dict[str, Value] = {**dict.fromkeys(observed, ""), **section, "ensure": "present"}
-        wanted |= {"files": files_of.ATTRIBUTES}
-        if (key := self._key) is not None and key.content is not None:
-            wanted["key"] = key.content.digest
-        return wanted
+        return files_of.desired_state(observed, self._section(), self._key)
 
     def observe(self, host: HostView) -> State:
         """The options of its section."""
