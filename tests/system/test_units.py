@@ -53,8 +53,8 @@ def said(ended: subprocess.CompletedProcess[str]) -> str:
 
 @pytest.fixture(scope="module", autouse=True)
 def configured(fleet: Fleet) -> None:
-    """The same unit is changed by hand again and again here, and that is no contest."""
-    fleet.configure(contested_after=1000)
+    """The same unit is changed by hand again and again here, which is no contest; what fails is not waited for."""
+    fleet.configure(contested_after=1000, health_settle="1s", health_timeout="3s")
 
 
 def converge(fleet: Fleet, resources: str) -> str:
