@@ -93,7 +93,8 @@ def reconcile(desired: Desired, host: WatchedHost, store: Store, conduct: Conduc
         return replace(result, health=settle(before or {}))
     soak = track.soaking(store, desired.compiled.plan)
     if soak is not None and not conduct.held_back:
-        return replace(result, health=_look_twice(health.look(checks, host), soak, settle))
+        tried = any(outcome.result == FAILED for outcome in outcomes)
+        return replace(result, health=_look_twice(health.look(checks, host), soak, settle, tried=tried))
     known = {outcome.id: _health_of(outcome) for outcome in outcomes}
     return replace(result, health=health.at_rest(desired.compiled.catalog, known, host))
 
@@ -105,9 +106,14 @@ def _health_of(outcome: Outcome) -> Health:
     return Health.UNKNOWN if outcome.result == PENDING else Health.DEGRADED
 
 
-def _look_twice(seen: Sequence[health.Verdict], soak: track.Soak, settle: Settle) -> Sequence[health.Verdict]:
-    """What checks see of a revision on trial: one that is ill may be so for a moment, and gets the time of a change."""
-    if all(verdict.well or verdict.id not in soak.counted for verdict in seen):
+def _look_twice(
+    seen: Sequence[health.Verdict], soak: track.Soak, settle: Settle, *, tried: bool
+) -> Sequence[health.Verdict]:
+    """What checks see of a revision on trial: one look may meet a moment of illness, or one of health between two crashes.
+
+    So what is ill, was not judged yet, or was just tried in vain gets the time of a change.
+    """
+    if soak.until and not tried and all(verdict.well or verdict.id not in soak.counted for verdict in seen):
         return seen
     return settle({verdict.id: verdict for verdict in seen if verdict.id not in soak.counted})
 

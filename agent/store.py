@@ -164,10 +164,14 @@ class Store:
             self._db.executemany(f"INSERT INTO refreshes ({columns}) VALUES (?, ?, ?, ?) {again}", rows)
 
     def finish(self, entries: Iterable[Entry], changes: Iterable[Changed], forgotten: Iterable[str] = ()) -> None:
-        """Write what came of it: entries as left, lines of the audit trail, and what is no longer owned."""
+        """Write what came of it: entries as left, lines of the audit trail, and what is no longer owned.
+
+        A catalog that was settled before may come back, and it does not know what was adopted or forgotten meanwhile, so
+        nothing is settled from here on.
+        """
         entries, gone = list(entries), [(name,) for name in forgotten]
         with self._db:
-            if entries or gone:  # what was in sync is adopted, and what left is released, without having been begun
+            if entries or gone:
                 self._unsettle()
             self._put(entries)
             self.history.add(changes)

@@ -163,9 +163,9 @@ class Place:
     def _set_aside(self) -> None:
         """Keep a container that failed for its log and its digest, never to run again."""
         if self._ours("") is not None:
+            self.engine.retire(self.name)  # first: what keeps restarting must not come back while it is stopped
             self.stop()
             self._discard(FAILED)
-            self.engine.retire(self.name)
             self.engine.rename(self.name, self.name + FAILED)
 
     def _discard(self, suffix: str, *, anonymous_volumes: bool = True) -> None:

@@ -213,6 +213,17 @@ class _Podman(_Engine):
     def _newest(self, reference: str) -> str:
         return newest_digest(reference, self._credentials)  # it has no /distribution
 
+    def stop(self, name: str, timeout_seconds: int) -> None:
+        """Wait for its clean-up too, another process, which would take a port away from the container that gets it next."""
+        super().stop(name, timeout_seconds)
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while time.monotonic() < deadline and self._is_cleaning_up(name):
+            time.sleep(POLL_SECONDS)
+
+    def _is_cleaning_up(self, name: str) -> bool:
+        found = self._connection.get(f"/v4.0.0/libpod/containers/{quote(name)}/json", {}, missing=None)
+        return found is not None and found["State"]["Status"] in ("stopping", "stopped")
+
     def remove(self, name: str, *, anonymous_volumes: bool) -> None:
         """Podman removes none whose network others share; those of ours are made anew by their own resources."""
         try:

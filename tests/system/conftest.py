@@ -142,9 +142,9 @@ class ContainerHost:
 
 
 def settings_of(suite: str, held_by: str) -> dict[str, object]:
-    """Who holds containers, where there is a choice; and no time is spent on checks after each change."""
+    """Who holds containers, where there is a choice; no time is spent on checks, and harm is repaired however often."""
     chosen = {} if suite == "bookworm" else {"container_engine": held_by}
-    return {"health_settle": 0, "health_timeout": 1, **chosen}
+    return {"health_settle": 0, "health_timeout": 1, "contested_after": 1000, **chosen}
 
 
 @pytest.fixture(scope="session", params=HELD_BY, ids="-".join)

@@ -100,7 +100,7 @@ def test_a_revision_by_name_and_what_it_changes_to(site: Site) -> None:
     plan = site.run("plan")
     assert plan.returncode == 2
     assert state_of(site) == before, "what a plan has to fetch is thrown away"
-    assert f'{NAME} under {site.root}: {site.first[:7]} -> {second[:7]} "second" (' in plan.stdout
+    assert f'{NAME} under {site.root}: {site.first[:7]} -> {second[:7]} "second" by ops@example.com (' in plan.stdout
     assert site.run("plan", "--ref", site.first).returncode == 0
     assert site.run("apply").returncode == 0
     assert (site.root / "etc/a").read_text() == "two"

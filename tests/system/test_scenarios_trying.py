@@ -180,7 +180,7 @@ def test_a_pass_that_dies_before_its_verdict_acquits_nothing(fleet: Fleet) -> No
     fleet.hold(BASE + CRASHING, "crashing")
     asked = sync_apart(host)
     await_that(lambda: "sleep 0.6" in host.read("/etc/systemd/system/app.service"), 15, "the bad one")
-    host.run("systemctl", "kill", "--signal=KILL", UNIT)
+    host.run("systemctl", "kill", "--signal=KILL", UNIT, check=False)  # it fails where a process ended meanwhile
     asked.communicate(timeout=30)
     await_status(host, "WARNING", 40)
     assert "sleep infinity" in host.read("/etc/systemd/system/app.service")

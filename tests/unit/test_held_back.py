@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent import orders
+from agent.health import Verdict
 from agent.orders import Order
 from tests.unit.following import CHECK, Following, break_when, commit_of, reason_of, results, verdict
 from tests.unit.world import file
@@ -47,6 +48,28 @@ def test_an_unreachable_remote_changes_nothing_of_that(following: Following) -> 
     result = following.poll()
     assert (commit_of(result), following.world.read("/etc/a")) == (good, "good")
     assert str(result.desired.rejection) == "nobody answers"
+
+
+def test_what_a_pass_that_died_left_must_stay_well_as_after_a_change(
+    following: Following, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    following.branch.push(GOOD, [CHECK])
+    following.poll()
+    following.branch.push(OTHER, [CHECK])
+    following.poll(stopped=iter([False, False, True, True, True]).__next__)
+    settled: list[object] = []
+
+    def settle(*_: object, **named: object) -> list[Verdict]:
+        settled.append(named)
+        return []
+
+    monkeypatch.setattr("agent.health.settle", settle)
+    following.look()
+    assert settled, "one look might meet a service that crashes between two crashes"
+    following.with_care(soak_seconds=300)
+    settled.clear()
+    following.look()
+    assert not settled
 
 
 def test_an_idle_pass_writes_nothing_with_checks_too(following: Following) -> None:

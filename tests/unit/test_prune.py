@@ -127,6 +127,15 @@ def test_a_mass_removal_waits_for_a_person(world: World) -> None:
     assert not world.has("/etc/f0")
 
 
+def test_what_was_released_while_others_waited_is_owned_again_when_it_comes_back(world: World) -> None:
+    world.host.files.put("/etc/theirs", "before")
+    many = KEPT + "".join(file(f"/etc/f{number}") for number in range(7)) + file("/etc/theirs")
+    world.run(many)
+    assert world.run(KEPT)["file:/etc/theirs"] == "released"
+    assert set(world.run(many).values()) == {"in_sync"}
+    assert "file:/etc/theirs" in world.inventory()
+
+
 @pytest.mark.parametrize(
     ("removals", "owned", "refused"), [(5, 5, False), (6, 6, True), (6, 11, True), (6, 12, False), (50, 100, False)]
 )

@@ -29,6 +29,7 @@ def test_rejections_are_kept_by_what_was_asked_for(store: Store) -> None:
     track.reject(store, rejection(1), "good")
     assert track.rejected(store, "plan-1") == rejection(1)
     assert [found.plan for found in track.rejections(store)] == ["plan-1", "plan-2"]
+    assert (store.recall("in_force"), track.soaking(store)) == ("good", None)
 
 
 def test_they_are_bounded_and_can_be_forgiven(store: Store) -> None:
