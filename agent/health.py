@@ -52,21 +52,27 @@ def settle(
     before: Mapping[str, Verdict],
     timing: Timing,
     stopped: Callable[[], bool] = lambda: False,
+    failed: Collection[str] = (),
 ) -> list[Verdict]:
     """Ask until all that must be well has been so for a while, or until the time is up, or somebody wants to go on.
 
-    What was ill before the change, and what is not required, is not waited for.
+    What was ill before the change, and what is not required, is not waited for; what a resource brings that `failed` (by id) gets
+    the shorter time, in which it shows whether it only looks well.
     """
     awaited = counting(checks, before)
-    deadline = time.monotonic() + timing.timeout
+    hopeless = {check.id for check in checks if check.id in failed}
+    began = time.monotonic()
+    deadline = began + timing.timeout
     steady = _Steady()
     while True:
         seen = _ask(checks, host)
         now = time.monotonic()
         steady.note(seen, now)
-        if all(now - steady.since[name] >= timing.settle for name in awaited):
+        hopeful = [name for name in awaited if name not in hopeless]
+        done = all(now - steady.since[name] >= timing.settle for name in hopeful)
+        if done and not hopeless:
             break
-        if now >= deadline or stopped():
+        if (done and now - began >= timing.settle) or now >= deadline or stopped():
             seen |= steady.unsteady(seen, awaited, now - timing.settle)
             break
         time.sleep(POLL_SECONDS)

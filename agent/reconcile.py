@@ -88,13 +88,14 @@ def reconcile(desired: Desired, host: WatchedHost, store: Store, conduct: Conduc
     if all(outcome.result in SETTLED for outcome in outcomes):
         store.remember(settled=desired.compiled.digest, applied=f"{desired.revision.commit} {__version__}")
     result = Result(desired, outcomes)
-    settle = partial(health.settle, checks, host, timing=care.timing, stopped=partial(_go_on, conduct, care))
+    failed = {outcome.id for outcome in outcomes if outcome.result == FAILED}
+    going_on = partial(_go_on, conduct, care)
+    settle = partial(health.settle, checks, host, timing=care.timing, stopped=going_on, failed=failed)
     if result.changed:
         return replace(result, health=settle(before or {}))
     soak = track.soaking(store, desired.compiled.plan)
     if soak is not None and not conduct.held_back:
-        tried = any(outcome.result == FAILED for outcome in outcomes)
-        return replace(result, health=_look_twice(health.look(checks, host), soak, settle, tried=tried))
+        return replace(result, health=_look_twice(health.look(checks, host), soak, settle, tried=bool(failed)))
     known = {outcome.id: _health_of(outcome) for outcome in outcomes}
     return replace(result, health=health.at_rest(desired.compiled.catalog, known, host))
 

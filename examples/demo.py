@@ -23,6 +23,8 @@ HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent
 SUITE, RELEASE = "trixie", "Debian 13"
 GIT_PORT = 8418
+# Nothing soaks, or a look at what is on trial could repair what is broken here before it was shown.
+SETTINGS = f"repository: http://127.0.0.1:{GIT_PORT}/fleet.git\nbranch: main\nhealth_soak: 0s\n"
 HELLO = "hello from a container\n"
 CONVERGE_SECONDS = 300
 STARTED = time.monotonic()
@@ -101,10 +103,10 @@ def serve(host: Machine, home: Path, stack: contextlib.ExitStack) -> GitReposito
 
 def install(host: Machine, package: Path) -> None:
     """What an admin does on a new host."""
-    step("Installing it there with apt, and writing two lines of settings")
+    step("Installing it there with apt, and writing its settings")
     print(prompt(f"apt install ./{package.name}"), flush=True)
     host.install(package)
-    host.write("/etc/gitops-agent/agent.yaml", f"repository: http://127.0.0.1:{GIT_PORT}/fleet.git\nbranch: main\n")
+    host.write("/etc/gitops-agent/agent.yaml", SETTINGS)
     inside(host, "cat /etc/gitops-agent/agent.yaml")
 
 

@@ -91,5 +91,7 @@ FILES = {
     "/run/gitops-agent/status.json": "The last verdict, readable by all.",
     "/run/gitops-agent/daemon.json": "The daemon's own state.",
     "/run/gitops-agent/control.sock": "Where `agentctl sync` asks for a pass; for root alone.",
+    "/run/gitops-agent/ledger": "What files held when they were last read, by their times; it saves reading them again.",
+    "/run/gitops-agent/ledger.passes": "How many passes trusted it since all was last read.",
     "/run/gitops-agent/lock": "Held while a pass runs.",
 }

@@ -85,7 +85,7 @@ def test_the_deb_depends_on_what_debian_calls_the_libraries(deb: Path) -> None:
     )
     assert (fields["Package"], fields["Version"], fields["Architecture"]) == ("gitops-agent", __version__, "all")
     assert {item.split()[0] for item in fields["Depends"].split(", ")} == DEPENDS
-    assert fields["Recommends"] == "python3-docker, age"
+    assert fields["Recommends"] == "python3-docker, age, gpgv, openssh-client"
 
 
 def test_the_settings_are_the_admins(unpacked: Path) -> None:

@@ -12,6 +12,7 @@ from agent.catalog import Catalog, Node
 from agent.errors import Place
 from agent.health import Timing, Verdict
 from agent.reconcile import WatchedHost
+from modules import checks
 from modules.checks import Check, Health, Http, Tcp
 from modules.unit import Unit
 from tests.unit.fake_host import FakeHost
@@ -115,8 +116,6 @@ def test_what_counts_is_what_is_required_and_was_not_ill() -> None:
 def test_a_service_that_starts_over_and_over_is_not_well(
     watched: WatchedHost, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from modules import checks
-
     counted = iter(range(1000))
     monkeypatch.setattr(
         checks.UnitCheck,
@@ -126,6 +125,26 @@ def test_a_service_that_starts_over_and_over_is_not_well(
     (seen,) = health.settle([checks.UnitCheck(name="a.service")], watched, {}, Timing(2, 10))
     assert (seen.health, seen.message) == (ILL, "unit:a.service does not stay well")
     assert clock.now == 10
+
+
+def test_what_a_failed_resource_brings_is_not_waited_for_long(
+    host: FakeHost, watched: WatchedHost, clock: Clock
+) -> None:
+    host.answers[URL] = (503, "")
+    seen = health.settle([HTTP, TCP], watched, {}, Timing(2, 60), failed={HTTP.id})
+    assert healths(seen) == [ILL, WELL]
+    assert 2 <= clock.now < 4
+
+
+def test_nor_believed_when_it_looks_well_for_a_moment(
+    watched: WatchedHost, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = iter(range(1000))
+    monkeypatch.setattr(
+        checks.UnitCheck, "ask_all", classmethod(lambda *_: [checks.Seen(WELL, "", str(next(counted)))])
+    )
+    (seen,) = health.settle([checks.UnitCheck(name="a.service")], watched, {}, Timing(2, 60), failed={"unit:a.service"})
+    assert (seen.health, clock.now < 4) == (ILL, True)
 
 
 def test_the_whole_is_as_well_as_the_worst() -> None:
