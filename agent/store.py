@@ -169,11 +169,11 @@ class Store:
         A catalog that was settled before may come back, and it does not know what was adopted or forgotten meanwhile, so
         nothing is settled from here on.
         """
-        entries, gone = list(entries), [(name,) for name in forgotten]
+        kept, gone = list(entries), [(name,) for name in forgotten]
         with self._db:
-            if entries or gone:
+            if kept or gone:
                 self._unsettle()
-            self._put(entries)
+            self._put(kept)
             self.history.add(changes)
             self._db.executemany("DELETE FROM inventory WHERE id = ?", gone)
 

@@ -76,7 +76,7 @@ class Fleet:
 
     def configure(self, **settings: object) -> None:
         """Write where the repository is, and whatever else is asked; harm is repaired however often, and nothing soaks."""
-        lines = {"repository": f"http://127.0.0.1:{REPOSITORY_PORT}/fleet.git", "branch": "main"}
+        lines: dict[str, object] = {"repository": f"http://127.0.0.1:{REPOSITORY_PORT}/fleet.git", "branch": "main"}
         lines |= {"contested_after": 1000, "health_soak": "0s", **settings}
         self.host.write("/etc/gitops-agent/agent.yaml", "".join(f"{name}: {value}\n" for name, value in lines.items()))
 
