@@ -155,7 +155,7 @@ class Store:
         From here on the inventory is not settled: after a crash the next pass looks at it.
         """
         with self._db:
-            self._db.execute("DELETE FROM meta WHERE name = 'settled'")
+            self._unsettle()
             self._put(entries)
             now = int(time.time())
             rows = [(item.consumer, item.action, item.cause, now) for item in owed]
@@ -166,15 +166,20 @@ class Store:
     def finish(self, entries: Iterable[Entry], changes: Iterable[Changed], forgotten: Iterable[str] = ()) -> None:
         """Write what came of it: entries as left, lines of the audit trail, and what is no longer owned.
 
-        What was forgotten may come back with a catalog that was settled before, so nothing is settled from here on.
+        A catalog that was settled before may come back, and it does not know what was adopted or forgotten meanwhile, so
+        nothing is settled from here on.
         """
-        forgotten = list(forgotten)
+        kept, gone = list(entries), [(name,) for name in forgotten]
         with self._db:
-            if forgotten:
-                self._db.execute("DELETE FROM meta WHERE name = 'settled'")
-            self._put(entries)
+            if kept or gone:
+                self._unsettle()
+            self._put(kept)
             self.history.add(changes)
-            self._db.executemany("DELETE FROM inventory WHERE id = ?", [(name,) for name in forgotten])
+            self._db.executemany("DELETE FROM inventory WHERE id = ?", gone)
+
+    def _unsettle(self) -> None:
+        """The inventory is that of no catalog until a pass that went well says so."""
+        self._db.execute("DELETE FROM meta WHERE name = 'settled'")
 
     def _put(self, entries: Iterable[Entry]) -> None:
         rows = [

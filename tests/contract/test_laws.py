@@ -19,7 +19,8 @@ from agent.errors import Place
 from agent.plan import Known, Plan, drift_between, make_plan
 from modules.api import Drift, HostView, Observation, Resource, State
 from modules.registry import KIND_NAMES, kind_named, kinds
-from tests.contract.samples import PREPARED, SAMPLES, UNMANAGED, Sample, Unmanaged, nothing
+from tests.contract.samples import SAMPLES, Sample, nothing
+from tests.contract.unmanaged import PREPARED, UNMANAGED, Unmanaged
 from tests.unit.world import World
 
 AUTHOR = Author("4f2c1a9", "ops@example.com", "change")

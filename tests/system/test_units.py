@@ -51,6 +51,12 @@ def said(ended: subprocess.CompletedProcess[str]) -> str:
     return ended.stdout + ended.stderr
 
 
+@pytest.fixture(scope="module", autouse=True)
+def configured(fleet: Fleet) -> None:
+    """The same unit is changed by hand again and again here, which is no contest; what fails is not waited for."""
+    fleet.configure(contested_after=1000, health_settle="1s", health_timeout="3s")
+
+
 def converge(fleet: Fleet, resources: str) -> str:
     """Plan, apply; the second pass finds and does nothing. What the plan and the first pass said."""
     fleet.hold(resources)

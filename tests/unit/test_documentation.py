@@ -116,6 +116,7 @@ def emitted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any
     outcomes = [
         Outcome("file:/a", "converged", "hosts/a.yaml:2", {"mode": Change("0644", "0600")}),
         Outcome("file:/b", FAILED, "hosts/a.yaml:4", {"mode": Change("0644", "0600")}, message="no"),
+        Outcome("unit:c.service", "in_sync", owed="restart"),
     ]
     (tmp_path / "tree").mkdir()
     report = Report(

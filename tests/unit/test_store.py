@@ -76,6 +76,18 @@ def test_what_begins_unsettles_the_inventory_in_the_same_transaction(tmp_path: P
         assert (store.recall("settled"), store.recall("in_force")) == ("", "abc")
 
 
+@pytest.mark.parametrize(
+    ("adopted", "forgotten", "left"), [([ENTRY], [], ""), ([], ["file:/a"], ""), ([], [], "digest")]
+)
+def test_so_does_what_is_adopted_or_forgotten_without_having_been_begun(
+    tmp_path: Path, adopted: list[Entry], forgotten: list[str], left: str
+) -> None:
+    with opened(tmp_path) as store:
+        store.remember(settled="digest")
+        store.finish(adopted, [], forgotten)
+        assert store.recall("settled") == left
+
+
 def test_an_idle_pass_writes_nothing_and_asks_little(world: World) -> None:
     resources = "".join(file(f"/etc/f{number}") for number in range(20))
     world.run(resources)
