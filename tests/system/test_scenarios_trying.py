@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.system.conftest import Fleet
-from tests.system.daemon_host import UNIT, await_that, entries, main_pid, shown, sync, sync_apart
+from tests.system.daemon_host import DROP_IN, UNIT, await_that, entries, main_pid, shown, sync, sync_apart
 from tests.system.scenes import (
     BASE,
     active,
@@ -21,6 +21,7 @@ from tests.system.scenes import (
 )
 
 CRASHING = service("app", "/bin/sh -c 'sleep 0.6; exit 3'", "Restart=always\n      RestartSec=100ms")
+LATE = CRASHING.replace("sleep 0.6", "sleep 2.5")  # it is up long enough to look well at first
 STEADY = service("app", "/bin/sleep infinity")
 WEB = service("app", "/usr/bin/python3 -m http.server --bind 127.0.0.1 --directory /srv/{} 8000")
 ASKED = 'checks:\n  - http: "http://127.0.0.1:8000/ready"\n'
@@ -64,8 +65,8 @@ def test_a_fix_is_not_kept_waiting_by_the_back_off_of_what_it_mends(fleet: Fleet
 
 
 def test_a_wait_for_health_is_given_up_for_a_fix(fleet: Fleet) -> None:
-    host = scene(fleet, poll_interval="5s", health_timeout="10m", rollback="health").host
-    bad = fleet.hold(BASE + CRASHING, "crashing")
+    host = scene(fleet, poll_interval="5s", health_settle="4s", health_timeout="10m", rollback="health").host
+    bad = fleet.hold(BASE + LATE, "crashing")
     await_that(lambda: host.exists("/etc/systemd/system/app.service"), 15, "the crashing unit")
     time.sleep(3)
     assert "running" in shown(host, "StatusText") or "pass" in shown(host, "StatusText"), "it waits for health"
@@ -174,12 +175,13 @@ def test_what_was_ill_before_does_not_roll_back_what_has_nothing_to_do_with_it(f
 
 
 def test_a_pass_that_dies_before_its_verdict_acquits_nothing(fleet: Fleet) -> None:
-    host = scene(fleet, rollback="health").host
+    fleet.host.write(DROP_IN, "[Service]\nRestartSec=1\n")
+    host = scene(fleet, rollback="health", health_settle="4s", health_timeout="8s").host
     fleet.hold(BASE + STEADY, "good")
     assert sync(host).returncode == 0
-    fleet.hold(BASE + CRASHING, "crashing")
+    fleet.hold(BASE + LATE, "crashing")
     asked = sync_apart(host)
-    await_that(lambda: "sleep 0.6" in host.read("/etc/systemd/system/app.service"), 15, "the bad one")
+    await_that(lambda: "sleep 2.5" in host.read("/etc/systemd/system/app.service"), 15, "the bad one")
     pid = main_pid(host)
     host.run("systemctl", "kill", "--signal=KILL", UNIT, check=False)  # it says so when a process of it was faster
     await_that(lambda: main_pid(host) not in (0, pid), 15, "a restart")
