@@ -29,7 +29,7 @@ def lived(fleet: Fleet) -> tuple[Fleet, list[str]]:
     fleet.host.shell("printf 'by hand\\n' > /etc/motd; chmod 600 /etc/motd")
     assert fleet.apply().returncode == 0
     commits.append(fleet.hold(MOTD.format("three") + BROKEN, "motd: say three, and break"))
-    assert fleet.apply().returncode == 1, "the newest revision is refused"
+    assert fleet.apply().returncode == 4, "the newest revision is rolled back"
     assert fleet.host.shell("cat /etc/motd") == "two\n", "and the last good one is back"
     return fleet, commits
 

@@ -119,7 +119,7 @@ def is_converged(root: Path) -> bool:
 
 def strays(root: Path) -> list[str]:
     state, runtime = root / "var/lib/gitops-agent", root / "run/gitops-agent"
-    known = {"state.db", "catalog.json", "repo.git", "status.json", "lock"}
+    known = {"state.db", "floor.json", "ledger", "ledger.passes", "catalog.json", "repo.git", "status.json", "lock"}
     return [name for folder in (state, runtime) for name in os.listdir(folder) if name not in known]
 
 
