@@ -60,7 +60,8 @@ def settle(
     the shorter time, in which it shows whether it only looks well.
     """
     awaited = counting(checks, before)
-    hopeless = {check.id for check in checks if check.id in failed}
+    hopeful = [name for name in awaited if name not in failed]
+    least = timing.settle if len(hopeful) < len(awaited) else 0.0
     began = time.monotonic()
     deadline = began + timing.timeout
     steady = _Steady()
@@ -68,11 +69,8 @@ def settle(
         seen = _ask(checks, host)
         now = time.monotonic()
         steady.note(seen, now)
-        hopeful = [name for name in awaited if name not in hopeless]
-        done = all(now - steady.since[name] >= timing.settle for name in hopeful)
-        if done and not hopeless:
-            break
-        if (done and now - began >= timing.settle) or now >= deadline or stopped():
+        done = now - began >= least and all(now - steady.since[name] >= timing.settle for name in hopeful)
+        if done or now >= deadline or stopped():
             seen |= steady.unsteady(seen, awaited, now - timing.settle)
             break
         time.sleep(POLL_SECONDS)
