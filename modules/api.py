@@ -156,11 +156,19 @@ class Files(FileView, Protocol):
     """Files of the host, writable. Every change is atomic and never more readable than its result."""
 
     def stage(
-        self, path: str, data: bytes | Iterable[bytes], *, mode: int, owner: tuple[int, int], xattrs: Xattrs = NO_XATTRS
+        self,
+        path: str,
+        data: bytes | Iterable[bytes],
+        *,
+        mode: int,
+        owner: tuple[int, int],
+        xattrs: Xattrs = NO_XATTRS,
+        size: int = -1,
     ) -> Staged:
         """Write a complete temporary file beside `path`, owned by (uid, gid) and with `mode`, not yet visible as it.
 
-        What comes in parts (`Host.stream`) is never held in memory as a whole. Extended attributes that are not given
+        What comes in parts (`Host.stream`) is never held in memory as a whole; its `size` in bytes, where it is
+        known, is told when there is no room for it. Extended attributes that are not given
         are those of the file it replaces.
         """
 

@@ -199,7 +199,7 @@ class Archive(Resource, kind="archive", identity="path"):
             return member.target
         digest = hashlib.sha256()
         parts = _digested(member.parts(), digest)
-        staged.append(host.files.stage(path, parts, mode=member.mode, owner=owner))
+        staged.append(host.files.stage(path, parts, mode=member.mode, owner=owner, size=member.size))
         return digest.hexdigest()
 
     def _owner(self, host: Host) -> tuple[int, int]:

@@ -222,7 +222,9 @@ class Regular(Attributed, kind="", identity="path"):
             raise ResourceError(f"there is no file {self.path}, and nothing to make it from; give content, or a source")
         fresh = self.fresh(host, found if found is not None and found.type == "file" else None)
         parts = host.stream(wanted)
-        staged = host.files.stage(self.path, parts, mode=fresh.mode, owner=fresh.owner, xattrs=fresh.xattrs)
+        staged = host.files.stage(
+            self.path, parts, mode=fresh.mode, owner=fresh.owner, xattrs=fresh.xattrs, size=wanted.size
+        )
         try:
             self._check(host, staged)
             self._back_up(host)

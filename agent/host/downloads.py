@@ -114,7 +114,7 @@ def _write(path: str, parts: Iterable[bytes]) -> None:
     except OSError as error:
         with suppress(OSError):
             os.ftruncate(descriptor, 0)
-        raise write_failure(path, None, descriptor, error) from error
+        raise write_failure(path, -1, descriptor, error) from error
     finally:
         os.close(descriptor)
 

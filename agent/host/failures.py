@@ -39,9 +39,9 @@ def missing_parent(path: str, error: OSError) -> ResourceError:
     return ResourceError(f"parent directory {parent} does not exist; declare directory:{parent}")
 
 
-def write_failure(path: str, size: int | None, directory: int, error: OSError) -> ResourceError:
-    """A write of `size` bytes (or nobody knows how many) beside `path` failed; `directory` is open and beside it too."""
-    needed = "more bytes" if size is None else f"{size} bytes"
+def write_failure(path: str, size: int, directory: int, error: OSError) -> ResourceError:
+    """A write of `size` bytes (-1: nobody knows how many) beside `path` failed; `directory` is open and beside it too."""
+    needed = "more bytes" if size < 0 else f"{size} bytes"
     if error.errno == errno.EDQUOT:
         return ResourceError(f"cannot write {path}: the disk quota is used up; {needed} are needed; free some")
     if error.errno != errno.ENOSPC:

@@ -156,7 +156,14 @@ class LocalFiles(LocalFileView):
         self._note = note
 
     def stage(
-        self, path: str, data: bytes | Iterable[bytes], *, mode: int, owner: tuple[int, int], xattrs: Xattrs = NO_XATTRS
+        self,
+        path: str,
+        data: bytes | Iterable[bytes],
+        *,
+        mode: int,
+        owner: tuple[int, int],
+        xattrs: Xattrs = NO_XATTRS,
+        size: int = -1,
     ) -> Staged:
         """Write a complete temporary file beside `path`; -1 in `owner` leaves what a new file gets by itself."""
         directory, _ = self._walk.locate_for_change(path)
@@ -164,7 +171,7 @@ class LocalFiles(LocalFileView):
         try:
             return staging.stage(directory, path, staging.Wanted(parts, mode, owner, xattrs))
         except OSError as error:
-            needed = len(data) if isinstance(data, bytes) else None
+            needed = len(data) if isinstance(data, bytes) else size
             raise write_failure(path, needed, directory.descriptor, error) from error
 
     def discard(self, staged: Staged) -> None:

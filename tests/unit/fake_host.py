@@ -109,7 +109,14 @@ class FakeFiles:
     # modules.api.Files
 
     def stage(
-        self, path: str, data: bytes | Iterable[bytes], *, mode: int, owner: tuple[int, int], xattrs: Xattrs = NO_XATTRS
+        self,
+        path: str,
+        data: bytes | Iterable[bytes],
+        *,
+        mode: int,
+        owner: tuple[int, int],
+        xattrs: Xattrs = NO_XATTRS,
+        size: int = -1,
     ) -> Staged:
         temporary = path + ".staged"
         self.put(temporary, data if isinstance(data, bytes) else b"".join(data))
