@@ -33,6 +33,10 @@ MESSAGE_IDS: Mapping[str, tuple[str, str]] = {  # result -> id, meaning; documen
         "a pass overran its deadline and was ended, with all it had started",
     ),
     "crashed": ("c40fa128032e4d438a9d088648d9b82a", "a pass could not be started, or ended without a report"),
+    "could_not_run": (
+        "d921ee07f406405296a56ad45d1425d9",
+        "a pass could not run, such as with a history that is refused from the start; the verdict before it stays",
+    ),
     "settings_taken": ("7936041269c9496786694884e2ce2d74", "the settings were read again, and are in force"),
     "settings_refused": ("b56d10d71b9d4b5eb5d575ddb10d8b14", "the settings are wrong; those in force stay"),
     "replaced": ("5d4b1cc51be344969f7d6ced42d5e3b2", "the agent was upgraded, and goes on as the new code"),
@@ -43,6 +47,7 @@ PRIORITY: Mapping[str, int] = {  # of what is more than news
     "state_lost": ERR,
     "overran": ERR,
     "crashed": ERR,
+    "could_not_run": ERR,
     "settings_refused": ERR,
     "blocked": WARNING,
     "pending": WARNING,

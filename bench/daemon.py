@@ -46,7 +46,7 @@ def _start(bench: Bench) -> None:
     """Start it, with timers that do not come while it is looked at, and wait for the end of its first pass."""
     bench.machine.shell(_OWN)
     repository = bench.apply("daemon", ONE_FILE).argv[-1] + "/fleet.git"
-    settings = f"repository: {repository}\npoll_interval: 1d\ndrift_interval: 1d\n"
+    settings = f"repository: {repository}\npoll_interval: 1d\ndrift_interval: 1d\nhealth_soak: 0s\n"
     bench.machine.write("/etc/gitops-agent/agent.yaml", settings)
     bench.machine.run("systemctl", "start", "gitops-agent")
     deadline = time.monotonic() + 60

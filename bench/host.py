@@ -77,7 +77,7 @@ class Bench:
         """The same once it has converged: there is nothing to do."""
         command = self.apply(name, resources, files)
         self.machine.run(*command.argv, timeout=600)
-        return Command(command.argv, says=f'"change": {resources.count("  - ")} in sync in ')
+        return Command(command.argv, says=f": {resources.count('  - ')} in sync in ")
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from tests.hosts.git import GitRepository, http_server
 
 POLL_SECONDS, PORT = 10, 8418
 PATH = "/srv/pushed"
+KNOWN = ("/var/lib/gitops-agent", "/run/gitops-agent")  # what it followed before is another history, and would be kept
 
 
 def figures(bench: Bench) -> Iterator[Figure]:
@@ -50,7 +51,8 @@ class _Push:
     """Commits that change one file, and when the host has it."""
 
     def __init__(self, bench: Bench, repository: GitRepository) -> None:
-        self._file, self._repository, self._text = bench.machine.path(PATH), repository, ""
+        self._machine, self._repository, self._text = bench.machine, repository, ""
+        self._file = bench.machine.path(PATH)
 
     def __call__(self, text: str) -> None:
         self._text = text
@@ -71,11 +73,14 @@ class _Push:
         deadline = time.monotonic() + 6 * POLL_SECONDS
         while not self._file.exists() or self._file.read_text() != self._text:
             if time.monotonic() > deadline:
-                raise SystemExit(f"bench: {self._text!r} does not reach the host")
+                journal = self._machine.journal("gitops-agent")
+                raise SystemExit(f"bench: {self._text!r} does not reach the host\n{journal}")
             time.sleep(0.01)
 
 
 def _start(bench: Bench) -> None:
     settings = f"repository: http://127.0.0.1:{PORT}/fleet.git\npoll_interval: {POLL_SECONDS}s\ndrift_interval: 1d\n"
     bench.machine.write("/etc/gitops-agent/agent.yaml", settings)
+    bench.machine.run("systemctl", "stop", "gitops-agent")
+    bench.machine.run("rm", "-rf", *KNOWN)
     bench.machine.run("systemctl", "start", "gitops-agent")

@@ -37,10 +37,10 @@ def run(options: argparse.Namespace) -> int:
         with writing(site_of(options, _given_settings())) as session:
             return _run(session, Asked(options.reason, force=options.force), stop, started)
     except AgentError as error:
-        _fail(str(error), error.retry.name)
+        _fail(str(error), "could_not_run", error.retry.name)
         return 1
     except Exception as error:
-        _fail(f"internal error, {type(error).__name__}: {error}; see journalctl -u gitops-agent", "")
+        _fail(f"internal error, {type(error).__name__}: {error}; see journalctl -u gitops-agent", "crashed")
         raise
 
 
@@ -62,7 +62,7 @@ def _run(session: Session, asked: Asked, stop: Stop, started: float) -> int:
                 return 0
         except FetchFailed as error:
             note_contact(session, error)
-            _fail(str(error), error.retry.name, "WARNING")
+            _fail(str(error), "", error.retry.name, "WARNING")  # said already, and once
             return 1
     desired = desired_for(session, reason, None)
     revision = desired.revision.commit
@@ -89,8 +89,9 @@ def _begin(in_hand: InHand) -> None:
     _emit("applying", **asdict(in_hand))
 
 
-def _fail(summary: str, retry: str, verdict: str = "CRITICAL") -> None:
-    _emit("report", verdict=verdict, exit=1, summary=summary, retry=retry, revision="")
+def _fail(summary: str, result: str, retry: str = "", verdict: str = "CRITICAL") -> None:
+    """Report a pass that could not run; `result` is how the daemon says it in the journal, empty for not at all."""
+    _emit("report", verdict=verdict, exit=1, summary=summary, result=result, retry=retry, revision="")
 
 
 def _emit(event: str, **values: Any) -> None:  # noqa: ANN401  (JSON)

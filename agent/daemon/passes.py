@@ -123,7 +123,7 @@ class Passes:
 
     def _note(self, report: Mapping[str, Any]) -> None:
         """Keep what a pass came to; one that could not run says nothing of the host, so the verdict before it stays."""
-        self.problem = self._trouble = ""
+        before, self.problem, self._trouble = self.problem, "", ""
         if report["event"] == "unchanged":
             return
         summary = report["summary"]
@@ -134,6 +134,8 @@ class Passes:
             self._verdict = f"{report['verdict']} {report['revision'][:7]}: {summary}"
         else:
             self.problem, self._trouble = summary, f"{report['verdict']}: {summary}"
+            if report["result"] and summary != before:  # once, not with every pass
+                say(report["result"], summary)
 
     def _without_report(self, child: Child, status: int) -> None:
         if child.overran:
@@ -143,11 +145,9 @@ class Passes:
             self._broken("" if self._stopping else "crashed", said)
 
     def _broken(self, result: str, summary: str) -> None:
-        """Stand in for the report that a pass did not give."""
-        if result:
-            say(result, summary)
+        """Stand in for the report that a pass did not give; `result` says what it is in the journal, if it is news."""
         report = {"event": "report", "verdict": "CRITICAL", "exit": 1, "revision": "", "summary": summary, "retry": ""}
-        self._note(report)
+        self._note({**report, "result": result})
         self._clients.tell(report)
 
     def _overran(self, child: Child) -> str:

@@ -70,7 +70,12 @@ class Machine:
 
     def _boot(self) -> None:
         self._console = (self._home / "console").open("wb")
-        command = ["systemd-nspawn", "-D", str(self.root), "--boot", "--register=no", "--keep-unit", "--console=pipe"]
+        command = [
+            "setpriv",
+            "--pdeathsig",
+            "TERM",
+        ]  # a host does not outlive the tests that booted it, however they end
+        command += ["systemd-nspawn", "-D", str(self.root), "--boot", "--register=no", "--keep-unit", "--console=pipe"]
         command += ["--private-network", "--capability=all", "--system-call-filter=add_key keyctl bpf", "--quiet"]
         command += [f"--bind={self._home / engine}:{path}" for engine, path in STORES.items()]
         command.append(f"--machine=t{os.getpid()}-{Machine._count}")

@@ -135,15 +135,17 @@ def test_a_pass_that_is_killed_anywhere_is_ended_by_the_next(held: tuple[Pass, P
     calls = passes.calls(copy(root, tmp_path / "root"))
     assert is_converged(tmp_path / "root")
     assert len(calls) > 100, "a pass does something"
+    killed = 0
     for call, number in calls[:: len(calls) // POINTS]:
         where = f"after a kill before {call} number {number}"
         victim = copy(root, tmp_path / "root")
-        assert passes.killed(victim, call, number), where
+        killed += passes.killed(victim, call, number)  # SQLite does not make quite as many calls each time
         assert passes.run("apply", victim) == 0, where
         assert is_converged(victim), where
         assert left_in_the_store(victim) == [0, 0, 6], where
         assert strays(victim) == [], where
         assert passes.run("plan", victim) == 0, where
+    assert killed >= POINTS, "of all points, only the last may lie beyond the end of a pass"
 
 
 def test_locks_and_halves_in_the_clone_do_not_outlive_their_pass(held: tuple[Pass, Path], tmp_path: Path) -> None:

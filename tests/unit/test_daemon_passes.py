@@ -24,7 +24,8 @@ REPORT = (
     '{"event": "report", "exit": 0, "verdict": "OK", "revision": "0123456789", "summary": "1 in sync", "retry": ""}'
 )
 UNREACHABLE = (
-    '{"event": "report", "exit": 1, "verdict": "WARNING", "revision": "", "summary": "no answer", "retry": "BACK_OFF"}'
+    '{"event": "report", "exit": 1, "verdict": "WARNING", "revision": "", "summary": "no answer", "result": "", '
+    '"retry": "BACK_OFF"}'
 )
 
 
@@ -157,6 +158,14 @@ def test_a_pass_that_cannot_be_started_is_said_and_the_next_runs(stage: Stage, m
     stage.run("sync")
     assert stage.said == [("crashed", "the sync pass cannot be started: No such file or directory")]
     assert stage.audience.events[-1]["exit"] == 1
+
+
+def test_a_pass_that_could_not_run_is_said_once_until_one_could(stage: Stage) -> None:
+    refused = UNREACHABLE.replace('"result": ""', '"result": "could_not_run"')
+    for line in (refused, refused, REPORT, refused):
+        stage.script = f"echo '{line}'"
+        stage.run("sync")
+    assert stage.said == 2 * [("could_not_run", "no answer")]
 
 
 def test_who_holds_the_pipe_of_a_pass_does_not_hold_up_its_end(stage: Stage, tmp_path: Path) -> None:
