@@ -40,6 +40,7 @@ class Machine:
         self._home = CACHE / "machines" / f"{os.getpid()}-{Machine._count}"
         self.root = self._home / "root"
         self._stack = contextlib.ExitStack()
+        self._group = _group_of(self._home)
         self.leader = 0
 
     def __enter__(self) -> Self:
@@ -80,7 +81,7 @@ class Machine:
         command += [f"--bind={self._home / engine}:{path}" for engine, path in STORES.items()]
         command.append(f"--machine=t{os.getpid()}-{Machine._count}")
         self._process = subprocess.Popen(
-            command,
+            [*self._in_own_group(), *command],
             stdin=subprocess.DEVNULL,
             stdout=self._console,
             stderr=subprocess.STDOUT,
@@ -92,6 +93,14 @@ class Machine:
         except BaseException:
             self._end()
             raise
+
+    def _in_own_group(self) -> list[str]:
+        """What starts a command in a control group of its own: hosts that shared one would remove each other's units'."""
+        if self._group is None:
+            return []
+        _remove_group(self._group)  # of an earlier boot
+        self._group.mkdir(exist_ok=True)
+        return ["sh", "-ec", 'echo $$ >"$1/cgroup.procs"; shift; exec "$@"', "-", str(self._group)]
 
     def _await_running(self) -> None:
         deadline = time.monotonic() + BOOT_SECONDS
@@ -119,6 +128,7 @@ class Machine:
             except subprocess.TimeoutExpired:
                 self.power_cut()
         self._console.close()
+        _remove_group(self._group)
 
     def power_cut(self) -> None:
         """End every process of the host at once, as a power cut does."""
@@ -235,9 +245,26 @@ def _child_of(pid: int) -> int:
     return 0
 
 
+def _group_of(home: Path) -> Path | None:
+    """The control group of a machine in the unified hierarchy; None where that is not mounted."""
+    mounts = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    at = next((fields[4] for fields in mounts if fields[fields.index("-") + 1] == "cgroup2"), None)
+    return Path(at, f"gitops-agent-test-{home.name}") if at else None
+
+
+def _remove_group(group: Path | None) -> None:
+    """Remove a control group that nothing runs in any more, with all below it."""
+    if group is None or not group.exists():
+        return
+    for directory, _, _ in os.walk(group, topdown=False):
+        with contextlib.suppress(OSError):  # something is still ending in it
+            os.rmdir(directory)
+
+
 def sweep() -> None:
     """Clear away the machines of test runs that were killed."""
     for home in (CACHE / "machines").glob("*-*"):
         if not Path(f"/proc/{home.name.partition('-')[0]}").exists():
             subprocess.run(["umount", "--lazy", str(home / "root")], check=False, capture_output=True)
             shutil.rmtree(home, ignore_errors=True)
+            _remove_group(_group_of(home))
