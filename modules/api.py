@@ -142,6 +142,12 @@ class FileView(Protocol):
         Raises Unsupported when its file system keeps none.
         """
 
+    def default_label(self, path: str, form: str) -> str | None:
+        """The SELinux context that the host's policy has for a `form` (file, directory, symlink) at `path`, there or not.
+
+        Empty when it names none; None where no policy is in use, or the file system keeps no labels.
+        """
+
     def flags(self, path: str) -> int:
         """The inode flags (ioctl_iflags(2)) of the file or directory at `path`. Raises Unsupported likewise."""
 
@@ -169,7 +175,7 @@ class Files(FileView, Protocol):
 
         What comes in parts (`Host.stream`) is never held in memory as a whole; its `size` in bytes, where it is
         known, is told when there is no room for it. Extended attributes that are not given
-        are those of the file it replaces.
+        are those of the file it replaces; without one, the SELinux label is that of the policy.
         """
 
     def discard(self, staged: Staged) -> None:

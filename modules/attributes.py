@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
 from modules import acl as lists
-from modules import labels
+from modules import labels, selinux
 from modules.api import Accounts, Drift, FileView, Host, Resource, ResourceError, Stat, State, Value
 from modules.fields import ABSOLUTE_PATH, NAME, choice, identity, option
 from modules.modes import MODE, NEW_DIRECTORY, NEW_FILE, is_octal, resolved
+
+_DEFAULT_LABEL = "selinux_default"  # what is compared with nothing: the label that the policy has for it
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,11 @@ class Attributed(Resource, kind="", identity="path"):
         "File flags to set or clear, as chattr takes them. What is immutable by this field is made changeable for as "
         "long as a change takes.",
     )
-    selinux: str | None = option(
-        labels.CONTEXT, "Its SELinux type, or its whole context. Not managed where the file system keeps none."
+    selinux: Mapping[str, str] | None = option(
+        selinux.CONTEXT,
+        "Its SELinux type, its whole context, or parts of it; what is left out is as the policy of the host has it, so "
+        "`{}` holds just that. Not managed on a host without SELinux, and where the file system keeps no labels. Without "
+        "it, what is new, or gets another content, is labelled as restorecon would.",
     )
 
     def claims(self) -> Sequence[str]:
@@ -93,8 +97,15 @@ class Attributed(Resource, kind="", identity="path"):
         if self.attributes is not None:
             state["attributes"] = labels.letters(labels.flags(files, self.path))
         if self.selinux is not None:
-            state["selinux"] = labels.label(files, self.path)
+            state |= {"selinux": selinux.label(files, self.path), **self.observed_policy(files)}
         return state
+
+    def observed_policy(self, files: FileView) -> dict[str, Value]:
+        """What the policy of the host would label it, also while it is not there."""
+        return {} if self.selinux is None else {_DEFAULT_LABEL: self._default_label(files)}
+
+    def _default_label(self, files: FileView) -> str | None:
+        return files.default_label(self.path, "directory" if self.is_directory else "file")
 
     def _observed_lists(self, files: FileView, accounts: Accounts, found: Stat) -> dict[str, Value]:
         access = lists.unpacked(labels.xattr(files, self.path, lists.ACCESS), accounts)
@@ -116,7 +127,9 @@ class Attributed(Resource, kind="", identity="path"):
         if self.attributes is not None:
             wanted["attributes"] = labels.wanted_letters(self.attributes, observed)
         if self.selinux is not None:
-            wanted["selinux"] = labels.context(self.selinux, observed)
+            default = observed.get(_DEFAULT_LABEL, "")  # a wish that is looked at by itself is of what is given
+            found = str(observed.get("selinux", ""))
+            wanted["selinux"] = selinux.context(self.selinux, found, None if default is None else str(default))
         return wanted
 
     def _mode_wanted(self, observed: State) -> str | None:
@@ -156,15 +169,21 @@ class Attributed(Resource, kind="", identity="path"):
         mode = int(str(wanted["mode"]), 8) if self.mode is not None else self._base(observed)
         if found is not None and self.mode is None and (uid, gid) != (found.uid, found.gid):
             mode &= ~0o6000  # as chown(2) does
-        return Fresh(mode, (uid, gid), dict(self._xattrs(host, wanted, mode)))
+        return Fresh(
+            mode, (uid, gid), {**dict(self._xattrs(host, wanted, mode)), **self._fresh_label(host.files, found)}
+        )
+
+    def _fresh_label(self, files: FileView, found: Stat | None) -> dict[str, bytes | None]:
+        """Given or not, a label is right from the beginning."""
+        shown = "" if found is None else selinux.label(files, self.path)
+        wanted = selinux.context(self.selinux or {}, shown, self._default_label(files))
+        return {} if wanted is None else {selinux.LABEL: selinux.packed(wanted)}
 
     def _xattrs(self, host: Host, wanted: State, mode: int) -> Iterator[tuple[str, bytes | None]]:
         if self.acl is not None:
             yield from self._packed_lists(host, wanted, mode)
         for name, value in (self.xattr or {}).items():
             yield name, value.encode()
-        if wanted.get("selinux") is not None and labels.label(host.files, os.path.dirname(self.path)) is not None:
-            yield labels.LABEL, f"{wanted['selinux']}\0".encode()
 
     def _packed_lists(self, host: Host, wanted: State, mode: int) -> Iterator[tuple[str, bytes | None]]:
         entries = [str(entry) for entry in wanted["acl"] or ()] if isinstance(wanted["acl"], tuple) else []
@@ -190,6 +209,8 @@ class Attributed(Resource, kind="", identity="path"):
         for name, value in self._xattrs(host, wanted, 0):
             if name not in (lists.ACCESS, lists.DEFAULT):
                 files.set_xattr(path, name, value)
+        if "selinux" in drift:
+            files.set_xattr(path, selinux.LABEL, selinux.packed(str(wanted["selinux"])))
         self.lock(host)
 
     def _permit(self, host: Host, observed: State, wanted: State) -> None:

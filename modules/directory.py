@@ -117,7 +117,7 @@ class Directory(Attributed, kind="directory", identity="path"):
         """`ensure` is `present` for a directory, else what stands there (`file`, `symlink`, ...)."""
         found = host.files.lstat(self.path)
         if found is None:
-            return {"ensure": "absent"}
+            return {"ensure": "absent", **self.observed_policy(host.files)}
         if found.type != "directory":
             return {"ensure": found.type}
         return {"ensure": "present", **self.observed_attributes(host.files, host.accounts, found)}

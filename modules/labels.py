@@ -1,4 +1,4 @@
-"""What a file system keeps beside a file: extended attributes, flags (chattr), and the label of SELinux."""
+"""What a file system keeps beside a file: extended attributes, and flags (chattr)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ from collections.abc import Callable, Mapping
 from modules.api import FileView, State, Unsupported
 from modules.fields import FieldType, Lookup, expect_text, string_map
 
-LABEL = "security.selinux"
-_NEW_CONTEXT = ("system_u", "object_r", "", "s0")
 FLAGS = {  # chattr(1), linux/fs.h
     "s": 0x1, "u": 0x2, "c": 0x4, "S": 0x8, "i": 0x10, "a": 0x20, "d": 0x40, "A": 0x80, "m": 0x400, "j": 0x4000,
     "t": 0x8000, "D": 0x10000, "T": 0x20000, "C": 0x800000, "x": 0x2000000, "P": 0x20000000,
 }  # fmt: skip
 LOCKS = FLAGS["i"] | FLAGS["a"]  # nothing, or nothing but appending, can be done to what has one of them
 _CHATTR = re.compile(rf"=[{''.join(FLAGS)}]*|(?:[-+][{''.join(FLAGS)}]+)+")
-_SELINUX = re.compile(r"\w+|\w+:\w+:\w+:\S+")
 _XATTR = re.compile(r"(user|trusted)\..+")
 
 
@@ -40,9 +37,6 @@ def _xattrs(value: object, lookup: Lookup) -> Mapping[str, str]:
 
 _TEXT = {"type": "string"}
 CHATTR = FieldType("flags as chattr takes them (+i)", _matching(_CHATTR, "flags such as +i, -a or =i"), _TEXT)
-CONTEXT = FieldType(
-    "SELinux type or context", _matching(_SELINUX, "a type such as etc_t, or user:role:type:level"), _TEXT
-)
 XATTRS = FieldType("mapping of texts", _xattrs, {"type": "object", "additionalProperties": _TEXT})
 
 
@@ -52,25 +46,6 @@ def xattr(files: FileView, path: str, name: str) -> bytes | None:
         return files.xattr(path, name)
     except Unsupported:
         return None
-
-
-def label(files: FileView, path: str) -> str | None:
-    """The context of SELinux, empty when there is none; None where the file system keeps none."""
-    try:
-        return (files.xattr(path, LABEL) or b"").rstrip(b"\0").decode(errors="replace")
-    except Unsupported:
-        return None
-
-
-def context(wanted: str, observed: State) -> str | None:
-    """The whole context that is wanted; None where none is kept. A type alone leaves the rest as it is."""
-    found = observed.get("selinux", "")
-    if found is None:
-        return None
-    if ":" in wanted:
-        return wanted
-    user, role, _, level = [*str(found).split(":", 3), *_NEW_CONTEXT][:4] if found else _NEW_CONTEXT
-    return f"{user}:{role}:{wanted}:{level}"
 
 
 def flags(files: FileView, path: str) -> int:

@@ -186,7 +186,7 @@ class Regular(Attributed, kind="", identity="path"):
     def _look(self, files: FileView, accounts: Accounts) -> State:
         found = files.lstat(self.path)
         if found is None:
-            return {"ensure": "absent"}
+            return {"ensure": "absent", **self.observed_policy(files)}
         if found.type != "file":
             return {"ensure": found.type}
         state: dict[str, Value] = {"ensure": "present", **self.observed_attributes(files, accounts, found)}

@@ -21,7 +21,8 @@ _INT = struct.Struct("i")
 _GET_FLAGS = 2 << 30 | struct.calcsize("l") << 16 | ord("f") << 8 | 1  # FS_IOC_GETFLAGS, ioctl_iflags(2)
 _SET_FLAGS = 1 << 30 | struct.calcsize("l") << 16 | ord("f") << 8 | 2
 _NO_SUCH = (errno.EOPNOTSUPP, errno.ENOTTY, errno.ENOSYS)
-_ACCESS, _LABEL = "system.posix_acl_access", "security.selinux"
+LABEL = "security.selinux"
+_ACCESS = "system.posix_acl_access"
 _GUARD = "/proc/sys/fs/protected_hardlinks"  # proc(5): 1 keeps users from linking to files they may not write
 
 
@@ -60,13 +61,26 @@ def put_xattr(target: str | int, path: str, name: str, value: bytes | None) -> N
     """As above, for what is open, or named by what is."""
     with _supported(path, "extended attributes", name):
         if value is not None:
-            os.setxattr(target, name, value)
+            _set(target, path, name, value)
             return
         try:
             os.removexattr(target, name)
         except OSError as error:
             if error.errno not in (errno.ENODATA, *_NO_SUCH):
                 raise
+
+
+def _set(target: str | int, path: str, name: str, value: bytes) -> None:
+    try:
+        os.setxattr(target, name, value)
+    except OSError as error:
+        if error.errno == errno.EINVAL and name == LABEL:
+            label = value.rstrip(b"\0").decode(errors="replace")
+            raise ResourceError(
+                f"cannot label {path}: the SELinux policy of this host does not know {label}; correct `selinux`, or load "
+                f"the policy that has it first"
+            ) from error
+        raise
 
 
 def carry(source: str | int, target: int, path: str, given: Xattrs) -> None:
@@ -76,7 +90,7 @@ def carry(source: str | int, target: int, path: str, given: Xattrs) -> None:
     """
     names = _listed(source)
     for name in names:
-        if name not in given and (name in (_ACCESS, _LABEL) or name.startswith("user.")):
+        if name not in given and (name in (_ACCESS, LABEL) or name.startswith("user.")):
             with suppress(FileNotFoundError):
                 put_xattr(target, path, name, os.getxattr(source, name))
     if _ACCESS not in names and _ACCESS not in given:

@@ -11,14 +11,16 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 
 from agent.host import attributes, publishing, removal, staging
 from agent.host.backups import Backups
 from agent.host.failures import failure, write_failure
 from agent.host.ledger import Ledger
+from agent.host.selinux import CONFIG, Policy
 from agent.host.status import as_stat
 from agent.host.walk import Directory, Walk
-from modules.api import NO_XATTRS, ResourceError, Staged, Stat, Xattrs
+from modules.api import NO_XATTRS, ResourceError, Staged, Stat, Unsupported, Xattrs
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # a FIFO must not block us
 _CHUNK = 1 << 20  # bytes
@@ -73,6 +75,29 @@ class LocalFileView:
         """An extended attribute of what is at `path`, or None; Unsupported when its file system keeps none."""
         with self._looking(path) as directory:
             return attributes.xattr(directory, path, name)
+
+    def default_label(self, path: str, form: str) -> str | None:
+        """The SELinux context that the policy has for a `form` at `path`; None where none is in use, or none is kept."""
+        context = self._policy.context(path, form)
+        if context is None:
+            return None
+        try:
+            directory, _ = self._walk.locate(path)
+            if not self._policy.keeps_labels(directory.device):
+                return None
+            self.xattr(os.path.dirname(path), attributes.LABEL)
+        except Unsupported:
+            return None
+        except _ABSENT:
+            return context  # its directory comes before it
+        except OSError as error:
+            raise failure("look at", path, error) from error
+        return context
+
+    @cached_property
+    def _policy(self) -> Policy:
+        known = bool(self._walk.root) and self.lstat(CONFIG) is not None
+        return Policy(self._walk.root, self.read(CONFIG).decode(errors="replace") if known else "")
 
     def flags(self, path: str) -> int:
         """The inode flags of what is at `path`; Unsupported when its file system keeps none."""
@@ -169,7 +194,9 @@ class LocalFiles(LocalFileView):
         directory, _ = self._walk.locate_for_change(path)
         parts: Iterable[bytes] = (data,) if isinstance(data, bytes) else data
         try:
-            return staging.stage(directory, path, staging.Wanted(parts, mode, owner, xattrs))
+            return staging.stage(
+                directory, path, staging.Wanted(parts, mode, owner, self._labelled(path, "file", xattrs))
+            )
         except OSError as error:
             needed = len(data) if isinstance(data, bytes) else size
             raise write_failure(path, needed, directory.descriptor, error) from error
@@ -220,12 +247,21 @@ class LocalFiles(LocalFileView):
     def make_directory(self, path: str, *, mode: int, owner: tuple[int, int], xattrs: Xattrs = NO_XATTRS) -> None:
         """Make one directory whose parent exists; it appears with its owner and mode already right."""
         with self._changing(path, "make the directory") as directory:
-            staging.make_directory(directory, path, staging.Wanted((), mode, owner, xattrs))
+            labelled = self._labelled(path, "directory", xattrs)
+            staging.make_directory(directory, path, staging.Wanted((), mode, owner, labelled))
 
     def make_symlink(self, path: str, target: str) -> None:
         """Put a link at `path`, replacing a link or file there in one step."""
         with self._changing(path, "make the link") as directory:
-            staging.make_symlink(directory, path, target)
+            staging.make_symlink(directory, path, target, self._labelled(path, "symlink", NO_XATTRS))
+
+    def _labelled(self, path: str, form: str, given: Xattrs) -> Xattrs:
+        """The extended attributes of something new: a label among them, unless it takes over that of a file."""
+        context = None if attributes.LABEL in given else self.default_label(path, form)
+        found = self.lstat(path) if context and form == "file" else None
+        if not context or (found is not None and found.type == "file"):
+            return given
+        return {**given, attributes.LABEL: f"{context}\0".encode()}
 
     def unlink(self, path: str) -> None:
         """Remove the file, link, fifo or socket at `path`; nothing there is fine, a device or directory is not."""

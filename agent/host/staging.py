@@ -132,12 +132,14 @@ def make_directory(directory: Directory, path: str, wanted: Wanted) -> None:
         os.rename(temporary, name, src_dir_fd=beside, dst_dir_fd=beside)
 
 
-def make_symlink(directory: Directory, path: str, target: str) -> None:
+def make_symlink(directory: Directory, path: str, target: str, xattrs: Xattrs) -> None:
     """Make a link beside `path` and give it its name. Raises OSError, or ResourceError."""
     temporary = temporary_name(os.path.basename(path))
     beside = directory.descriptor
     _anew(directory, temporary, lambda: os.symlink(target, temporary, dir_fd=beside))
     with _removed_on_error(directory, temporary):
+        for name, value in xattrs.items():
+            attributes.set_xattr(directory, temporary, name, value)
         os.rename(temporary, os.path.basename(path), src_dir_fd=beside, dst_dir_fd=beside)
 
 

@@ -180,17 +180,6 @@ CASES: dict[str, Case] = {
         {"attributes": "+i", "mode": "0700"}, shows("lsattr", "-d", has="-i-"), do("chattr", "-i"), "attributes",
         os.mkdir, "directory",
     ),
-    "selinux context": Case(
-        {"selinux": LABEL}, shows(*label, has=LABEL), do("setfattr", "-x", "security.selinux"), "selinux"
-    ),
-    "selinux type": Case(
-        {"selinux": "shadow_t", **TEXT}, shows(*label, has=":shadow_t:s"),
-        do("setfattr", "-n", "security.selinux", "-v", "u:r:t:s1:c1,c2"), "selinux", found=lambda path: None,
-    ),
-    "selinux type of a directory": Case(
-        {"selinux": "etc_t"}, shows(*label, has="etc_t"), do("setfattr", "-x", "security.selinux"), "selinux",
-        os.mkdir, "directory",
-    ),
     "backup": Case({"backup": True, "content": "new"}, holds("new"), write("drift"), "content"),
     "validate": Case({"validate": ["grep", "-q", "new", "%s"], "content": "new"}, holds("new"), write("x"), "content"),
     "directory": Case({}, is_("755"), os.rmdir, "ensure", lambda path: None, "directory"),

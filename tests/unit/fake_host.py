@@ -94,6 +94,9 @@ class FakeFiles:
     def xattr(self, path: str, name: str) -> bytes | None:
         raise Unsupported("this file system keeps no extended attributes")
 
+    def default_label(self, path: str, form: str) -> str | None:
+        return None
+
     def flags(self, path: str) -> int:
         raise Unsupported("this file system keeps no flags")
 
