@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
+from typing import ClassVar
 
-from modules.api import Content, State
+from modules.api import Content
 from modules.fields import ABSOLUTE_PATH, CHECKSUM, SOURCE_CONTENT, checksum_problems, identity, option
-from modules.regular import Regular
+from modules.regular import Regular, from_url
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +18,8 @@ class Download(Regular, kind="download", identity="path"):
     It is fetched in parts, so it may be large, and used only when it is what the checksum names. As long as the file
     on the host is that, nothing is asked of the server. It is the same as a `file` whose `source` is a URL.
     """
+
+    content_field: ClassVar[str] = "url"
 
     path: str = identity(ABSOLUTE_PATH, "Where the file is.")
     url: Content | None = option(SOURCE_CONTENT, "Where it is had from: an http, https or file URL.")
@@ -37,10 +39,4 @@ class Download(Regular, kind="download", identity="path"):
     @property
     def wanted(self) -> Content | None:
         """What the checksum names."""
-        return None if self.url is None else replace(self.url, digest=self.checksum or "")
-
-    def undo(self, prior: State) -> Self | None:
-        """A file that was not there before is removed; one that was is left."""
-        if self.ensure == "present" and prior.get("ensure") == "absent":
-            return type(self)(path=self.path, ensure="absent", backup=self.backup, sensitive=self.sensitive)
-        return None
+        return from_url(self.url, self.checksum)

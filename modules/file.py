@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
-from modules.api import Content, State
+from modules.api import Content
 from modules.fields import (
     ABSOLUTE_PATH,
     BOOLEAN,
@@ -19,7 +17,7 @@ from modules.fields import (
     identity,
     option,
 )
-from modules.regular import KEPT, Regular
+from modules.regular import Regular, from_url
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,29 +65,8 @@ class File(Regular, kind="file", identity="path"):
     @property
     def starts_with(self) -> Content | None:
         """The content it is made with; that of a URL is what its checksum names."""
-        given = self._given
-        return given if given is None or given.url is None else dataclasses.replace(given, digest=self.checksum or "")
+        return from_url(self._given, self.checksum)
 
     @property
     def _given(self) -> Content | None:
         return self.content or self.source or self.template
-
-    def undo(self, prior: State) -> Self | None:
-        """A file that was not there before is removed; one that was gets back what it was, if a backup was kept."""
-        if self.ensure != "present":
-            return None
-        if prior.get("ensure") == "absent":
-            return type(self)(path=self.path, ensure="absent", backup=self.backup, sensitive=self.secret)
-        digest = prior.get(KEPT, prior.get("content"))
-        if not self.backup or self.wanted is None or prior.get("ensure") != "present" or not isinstance(digest, str):
-            return None
-        owner, group, mode = (prior.get(name) if getattr(self, name) else None for name in ("owner", "group", "mode"))
-        return type(self)(
-            path=self.path,
-            source=Content(digest, -1),
-            owner=None if owner is None else str(owner),
-            group=None if group is None else str(group),
-            mode=None if mode is None else str(mode),
-            backup=True,
-            sensitive=self.secret,
-        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from modules.api import (
     ANOTHER,
@@ -36,6 +36,8 @@ KEPT = "kept"  # what is compared with nothing: under which digest a secret cont
 @dataclass(frozen=True, kw_only=True)
 class Regular(Attributed, kind="", identity="path"):
     """What is a regular file; kinds say where its content comes from."""
+
+    content_field: ClassVar[str] = "source"  # the field for a content that is had from elsewhere
 
     validate: tuple[str, ...] | None = option(
         STRINGS,
@@ -179,6 +181,20 @@ class Regular(Attributed, kind="", identity="path"):
             return None
         return host.files.read(self.path, DIFF_LIMIT), host.content(wanted)
 
+    def undo(self, prior: State) -> Self | None:
+        """A file that was not there before is removed; one that was gets back what it was, if a backup was kept."""
+        if self.ensure != "present":
+            return None
+        kept: dict[str, Any] = {"path": self.path, "backup": self.backup, "sensitive": self.secret}
+        if prior.get("ensure") == "absent":
+            return type(self)(ensure="absent", **kept)
+        digest = prior.get(KEPT, prior.get("content"))
+        if not self.backup or self.wanted is None or prior.get("ensure") != "present" or not isinstance(digest, str):
+            return None
+        held = {name: str(prior[name]) for name in ("owner", "group", "mode") if getattr(self, name) and name in prior}
+        kept |= {self.content_field: Content(digest, -1), **held}
+        return type(self)(**kept)
+
     def recover(self, host: Host) -> None:
         """Remove a temporary file."""
         host.files.sweep(self.path)
@@ -264,3 +280,8 @@ class Regular(Attributed, kind="", identity="path"):
         except ResourceError as error:
             return error
         return None
+
+
+def from_url(content: Content | None, checksum: str | None) -> Content | None:
+    """A content as it is known before it is fetched: one from a URL is what its checksum names."""
+    return content if content is None or content.url is None else replace(content, digest=checksum or "")

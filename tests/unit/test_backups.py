@@ -126,6 +126,22 @@ def test_an_adopted_file_gets_back_what_it_was_when_it_leaves_git(held: Holding)
     assert text("two").digest in kept(held), "what we had there is kept as well"
 
 
+def test_a_file_that_a_download_replaced_comes_back_too(held: Holding) -> None:
+    path = held.root / "path"
+    path.write_text("before")
+    path.chmod(0o640)
+    (held.root / "served").write_text("fetched")
+    wish = {"download": "/path", "url": "file:///served", "checksum": text("fetched").digest, "mode": "0600"}
+    held.converged([{**wish, "backup": True}, OTHER])
+    assert path.read_text() == "fetched"
+    assert held.converged([OTHER]) == ["download:/path"]
+    assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("before", 0o640)
+    assert held.converged([OTHER]) == []
+    held.converged([wish, OTHER])
+    assert held.converged([OTHER]) == ["download:/path"]
+    assert path.read_text() == "fetched", "without a backup it is let go as it is"
+
+
 def test_what_somebody_changed_since_is_left(held: Holding) -> None:
     (held.root / "path").write_text("before")
     held.converged([{"file": "/path", "content": "ours", "backup": True}, OTHER])
