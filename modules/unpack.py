@@ -11,16 +11,22 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 from modules.api import ResourceError
 from modules.paths import Wanted
 
 MOST_ENTRIES = 100_000
 MOST_BYTES = 8 << 30  # of all files together
+MOST_HEADER = 1 << 20  # bytes that describe one member of a tar: its long name, its attributes, its map of holes
+MOST_DIRECTORY = 16 << 20  # bytes of the directory of a zip
 _CHUNK = 1 << 20
-_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError)
+_DAMAGED = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError),
+    *(OverflowError, RecursionError, NotImplementedError),
+)
 _ZIP = (b"PK\3\4", b"PK\5\6")
+_BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # all else is decompressed as much as it may be, at once
 
 Open = Callable[[], IO[bytes]]
 
@@ -51,19 +57,51 @@ def opened(file: str, strip: int) -> Iterator[list[Member]]:
 
     Raises ResourceError for what it may not hold.
     """
-    with _undamaged("it"):
-        archive = _open(file)
-    with archive:
+    with open(file, "rb") as whole:
         with _undamaged("it"):
-            found = _in_zip(archive) if isinstance(archive, zipfile.ZipFile) else _in_tar(archive)
+            is_zip = whole.read(4) in _ZIP
+            whole.seek(0)
+            found = _in_zip(_zip(whole)) if is_zip else _in_tar(_Tar.open(fileobj=whole, mode="r:*"))
             members = _placed(found, strip)
         yield members
 
 
-def _open(file: str) -> tarfile.TarFile | zipfile.ZipFile:
-    with open(file, "rb") as start:
-        is_zip = start.read(4) in _ZIP
-    return zipfile.ZipFile(file) if is_zip else tarfile.open(file, "r:*")
+class _Metered:
+    """A file that gives only so many bytes: what describes an archive is read into memory, however much it says it is."""
+
+    def __init__(self, file: Any, most: int) -> None:  # noqa: ANN401  (whatever decompresses)
+        self._file, self._most, self._left = file, most, most
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes. Raises ResourceError when these are too many."""
+        data: bytes = self._file.read(size if 0 <= size <= self._left else self._left + 1)
+        self._left -= len(data)
+        if self._left < 0:
+            raise ResourceError(f"it is described by more than {self._most} bytes, which no honest archive is")
+        return data
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        return getattr(self._file, name)
+
+
+class _Tar(tarfile.TarFile):
+    """A tar whose headers are metered."""
+
+    def next(self) -> tarfile.TarInfo | None:
+        """The next member."""
+        whole = self.fileobj
+        self.fileobj = _Metered(whole, MOST_HEADER)
+        try:
+            return super().next()
+        finally:
+            self.fileobj = whole
+
+
+def _zip(whole: IO[bytes]) -> zipfile.ZipFile:
+    """A zip whose directory was metered when it was read."""
+    archive = zipfile.ZipFile(_Metered(whole, MOST_DIRECTORY))
+    archive.fp = whole
+    return archive
 
 
 @contextmanager
@@ -80,6 +118,8 @@ def _in_zip(archive: zipfile.ZipFile) -> Iterator[Member]:
         kind = stat.S_IFMT(mode)
         if info.flag_bits & 1:
             raise ResourceError(f"it holds {info.filename}, which is encrypted")
+        if info.compress_type not in _BOUNDED:
+            raise ResourceError(f"it holds {info.filename}, which is compressed by another way than deflate")
         if info.is_dir():
             yield Member(info.filename, "directory", 0o755)
         elif kind == stat.S_IFLNK:

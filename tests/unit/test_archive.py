@@ -43,13 +43,13 @@ def files(mode: str = "w:gz", top: str = "", changed: Mapping[str, bytes] = Mapp
     )
 
 
-def zipped(members: dict[str, bytes], **modes: int) -> bytes:
+def zipped(members: dict[str, bytes], form: int = zipfile.ZIP_DEFLATED, **modes: int) -> bytes:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as archive:
         for name, data in members.items():
             info = zipfile.ZipInfo(name)
             info.external_attr = modes.get(name.rpartition("/")[2], 0o100644) << 16
-            info.compress_type = zipfile.ZIP_DEFLATED
+            info.compress_type = form
             archive.writestr(info, data)
     return made.getvalue()
 
@@ -177,6 +177,7 @@ EVIL: dict[str, tuple[bytes, str]] = {
     "a zip with an absolute name": (zipped({"/outside": b""}), "which would lie outside"),
     "a zip with a link that leads up": (zipped({"a": b"../x"}, a=0o120777), "which leads outside"),
     "a zip with a device": (zipped({"a": b""}, a=0o020666), "neither a file, a directory nor a link"),
+    "a zip that Python decompresses at once": (zipped({"a": b""}, zipfile.ZIP_BZIP2), "by another way than deflate"),
     "no archive": (b"nothing of the kind", "cannot unpack it"),
     "nothing": (b"", "cannot unpack it"),
     "half of one": (files("w:gz")[:100], "cannot unpack"),
