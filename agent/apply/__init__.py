@@ -19,6 +19,8 @@ from agent.apply.outcome import (
     REMOVED,
     RESULTS,
     Outcome,
+    Reason,
+    left,
     outcome_of,
     owing,
 )
@@ -29,7 +31,7 @@ from modules.api import Host
 
 __all__ = [
     "BLOCKED", "CONVERGED", "FAILED", "IN_SYNC", "PENDING", "RELEASED", "REMOVED", "RESULTS",
-    "Approval", "Author", "Conduct", "InHand", "Outcome", "apply_plan",
+    "Approval", "Author", "Conduct", "InHand", "Outcome", "Reason", "apply_plan",
 ]  # fmt: skip
 
 
@@ -52,7 +54,10 @@ def apply_plan(plan: Plan, host: Host, store: Store, author: Author, conduct: Co
 def _told(plan: Plan, conduct: Conduct) -> list[Outcome]:
     """What would be done, where nothing may be: each difference is pending."""
     outcomes = [_told_step(step, conduct.held_back) for step in plan.steps]
-    outcomes += [Outcome(removal.entry.id, PENDING, message=conduct.held_back) for removal in plan.removals]
+    outcomes += [
+        Outcome(removal.entry.id, PENDING, message=conduct.held_back, reason=Reason.SUSPENDED)
+        for removal in plan.removals
+    ]
     for outcome in outcomes:
         if outcome.result != IN_SYNC:
             conduct.tell(outcome)
@@ -62,4 +67,4 @@ def _told(plan: Plan, conduct: Conduct) -> list[Outcome]:
 def _told_step(step: Step, held_back: str) -> Outcome:
     if step.error is not None:
         return outcome_of(step, FAILED, str(step.error))
-    return outcome_of(step, IN_SYNC) if step.in_sync else outcome_of(step, PENDING, held_back)
+    return outcome_of(step, IN_SYNC) if step.in_sync else left(step, Reason.SUSPENDED, held_back)

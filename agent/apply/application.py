@@ -139,10 +139,10 @@ class Application:
 
     def _held_back(self, step: Step) -> bool:
         """Tell whether its drift is only told: Git said so, or somebody else keeps changing it."""
-        reason = self._contests.held_back(step)
-        if reason:
-            self.tell(outcome_of(step, PENDING, reason))
-        return bool(reason)
+        outcome = self._contests.held_back(step)
+        if outcome is not None:
+            self.tell(outcome)
+        return outcome is not None
 
     def _settle(self, outcomes: Sequence[Outcome], verified: Sequence[Step], owed: Sequence[Owed]) -> None:
         """Write what a batch came to, then tell it; take back what is owed for changes that did not happen."""

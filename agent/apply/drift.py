@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 
+from agent.apply.outcome import Outcome, Reason, left
 from agent.catalog import ENFORCE, REPORT
 from agent.causes import DRIFT
 from agent.plan import Step
@@ -28,20 +29,21 @@ class Contests:
     def __init__(self, store: Store, repairs: Repairs) -> None:
         self._store, self._repairs = store, repairs
 
-    def held_back(self, step: Step) -> str:
-        """Why a drift is only told; empty when it is to be repaired. What Git newly asks for is always applied."""
+    def held_back(self, step: Step) -> Outcome | None:
+        """The outcome of a drift that is only told; None when it is to be repaired. What Git newly asks for always is applied."""
         if step.cause != DRIFT:
-            return ""
+            return None
         policy = step.node.policy.drift
         if REPORT in (policy, self._repairs.default if policy == ENFORCE else ""):
-            return "it drifted, and drift is only reported here"
+            return left(step, Reason.DRIFT_REPORTED, "it drifted, and drift is only reported here")
         limit, name = self._repairs.contested_after, step.node.id
         contested = sorted(item for item in step.drift if self._recent[name, item] >= limit)
         if not contested:
-            return ""
+            return None
         often = f"put back {limit} times within {self._repairs.window_seconds // 60} min"
         step_next = "find what does, or declare `ignore`"
-        return f"contested: {', '.join(contested)} was {often}, and something changes it again; {step_next}"
+        why = f"contested: {', '.join(contested)} was {often}, and something changes it again; {step_next}"
+        return left(step, Reason.CONTESTED, why)
 
     @cached_property
     def _recent(self) -> Counter[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
 from agent.causes import REVISION
 from agent.plan import Step
@@ -22,6 +23,15 @@ CHANGED = frozenset({CONVERGED, REMOVED, RELEASED})
 SETTLED = CHANGED | {IN_SYNC}
 
 
+class Reason(StrEnum):
+    """Why something is pending; each is a condition of the status (agent.report.conditions)."""
+
+    DRIFT_REPORTED = "DriftReported"
+    CONTESTED = "Contested"
+    PRUNE_BLOCKED = "PruneBlocked"
+    SUSPENDED = "Suspended"
+
+
 @dataclass(frozen=True)
 class Outcome:
     """The result of one step; `message` says why it failed, is blocked, waits for a person, or was refreshed."""
@@ -35,12 +45,18 @@ class Outcome:
     seconds: float = 0.0
     remark: str = ""  # what an admin should know of it though it is in sync
     owed: str = ""  # a refresh that is left to a person
+    reason: Reason | None = None  # of what is pending, and of nothing else
 
 
 def outcome_of(step: Step, result: str, message: str = "", seconds: float = 0.0) -> Outcome:
     """An outcome of a step of the plan."""
     remark = step.node.resource.remark(step.observed) if result == IN_SYNC else ""
     return Outcome(step.node.id, result, str(step.node.place), step.drift, step.cause, message, seconds, remark)
+
+
+def left(step: Step, reason: Reason, message: str) -> Outcome:
+    """The outcome of a step that is not taken, for a reason that is no failure."""
+    return replace(outcome_of(step, PENDING, message), reason=reason)
 
 
 def verdict(step: Step, error: ResourceError | None, now: Step, seconds: float) -> Outcome:

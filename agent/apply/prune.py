@@ -9,7 +9,7 @@ from types import NoneType
 
 from agent.apply.application import Application
 from agent.apply.batches import apply_kind
-from agent.apply.outcome import BLOCKED, FAILED, PENDING, RELEASED, REMOVED, Outcome
+from agent.apply.outcome import BLOCKED, FAILED, PENDING, RELEASED, REMOVED, Outcome, Reason
 from agent.catalog import Node
 from agent.errors import Place
 from agent.plan import Removal, Step, compare, observe
@@ -34,14 +34,16 @@ def prune(application: Application) -> None:
         elif kind is NoneType:
             _release(application, together)
         elif waiting:
-            _leave(application, together, PENDING, waits)
+            _leave(application, together, PENDING, waits, Reason.PRUNE_BLOCKED)
         else:
             _remove(application, together)
 
 
-def _leave(application: Application, removals: Sequence[Removal], result: str, why: str) -> None:
+def _leave(
+    application: Application, removals: Sequence[Removal], result: str, why: str, reason: Reason | None = None
+) -> None:
     for removal in removals:
-        application.tell(Outcome(removal.entry.id, result, message=why))
+        application.tell(Outcome(removal.entry.id, result, message=why, reason=reason))
 
 
 def _release(application: Application, removals: Sequence[Removal]) -> None:

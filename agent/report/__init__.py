@@ -124,6 +124,7 @@ def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
     return {
         "id": outcome.id,
         "result": outcome.result,
+        "reason": outcome.reason or "",
         "cause": outcome.cause,
         "place": outcome.place,
         "drift": drift_to_json(outcome.drift),

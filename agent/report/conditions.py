@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agent.apply import BLOCKED, FAILED, PENDING
+from agent.apply import BLOCKED, FAILED, Reason
 from agent.errors import FetchFailed, ManifestInvalid, RevisionRejected
 from agent.orders import SUSPEND
 from agent.report import Report
@@ -78,15 +78,10 @@ def _of_outcomes(report: Report) -> Iterator[Condition]:
         ids = [outcome.id for outcome in report.outcomes if outcome.result == result]
         if ids:
             yield Condition(reason, _listed(ids))
-    if report.held_back:
-        return
-    pending = [outcome for outcome in report.outcomes if outcome.result == PENDING]
-    for reason, marks in (("Contested", "contested: "), ("DriftReported", "it drifted"), ("PruneBlocked", "")):
-        ids = [outcome.id for outcome in pending if marks and outcome.message.startswith(marks)]
-        if not marks:
-            ids = [found.id for found in pending if not found.message.startswith(("contested: ", "it drifted"))]
-        if ids:
-            yield Condition(reason, _listed(ids))
+    for why in Reason:
+        ids = [outcome.id for outcome in report.outcomes if outcome.reason is why]
+        if ids and why is not Reason.SUSPENDED:  # which is one of the whole host
+            yield Condition(why, _listed(ids))
 
 
 def _listed(ids: Sequence[str]) -> str:
@@ -107,7 +102,4 @@ def waiting_for(report: Report) -> str:
         return report.held_back
     if report.orders.get(SUSPEND):
         return ""
-    for outcome in report.outcomes:
-        if outcome.result == PENDING and "prune approve" in outcome.message:
-            return outcome.message
-    return ""
+    return next((found.message for found in report.outcomes if found.reason is Reason.PRUNE_BLOCKED), "")

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from agent.apply import BLOCKED, FAILED, IN_SYNC, PENDING, Outcome
+from agent.apply import BLOCKED, FAILED, IN_SYNC, PENDING, Outcome, Reason
 from agent.errors import FetchFailed, ManifestInvalid, Place, Problem, RevisionError, RevisionRejected
 from agent.health import Verdict
 from agent.report import Origin, Report
@@ -36,8 +36,8 @@ def rejected(reason: str) -> RevisionError:
     return RevisionRejected("why", commit="4f2c1a9", reason=reason)
 
 
-def left(result: str, message: str = "", cause: str = "drift") -> Outcome:
-    return Outcome("file:/a", result, cause=cause, message=message)
+def left(result: str, message: str = "", cause: str = "drift", reason: Reason | None = None) -> Outcome:
+    return Outcome("file:/a", result, cause=cause, message=message, reason=reason)
 
 
 def reasons(found: Report) -> list[str]:
@@ -56,12 +56,12 @@ def reasons(found: Report) -> list[str]:
         (report(rejection=rejected("RolledBack")), ["RolledBack"]),
         (report(rejection=rejected("RolledBack"), one_way=["package:a"]), ["RolledBack", "Inconsistent"]),
         (report(rejection=rejected("Pinned")), ["Pinned"]),
-        (report(left(PENDING, "suspended by ops"), held_back="suspended by ops"), ["Suspended"]),
+        (report(left(PENDING, reason=Reason.SUSPENDED), held_back="suspended by ops"), ["Suspended"]),
         (report(left(FAILED)), ["ResourcesFailed"]),
         (report(left(BLOCKED)), ["ResourcesBlocked"]),
-        (report(left(PENDING, "it drifted, and drift is only reported here")), ["DriftReported"]),
-        (report(left(PENDING, "contested: mode was put back 5 times")), ["Contested"]),
-        (report(left(PENDING, WAITS)), ["PruneBlocked"]),
+        (report(left(PENDING, "it drifted", reason=Reason.DRIFT_REPORTED)), ["DriftReported"]),
+        (report(left(PENDING, "it drifted", reason=Reason.CONTESTED)), ["Contested"]),
+        (report(left(PENDING, "contested: it drifted", reason=Reason.PRUNE_BLOCKED)), ["PruneBlocked"]),
         (report(health=[Verdict("unit:a", Health.DEGRADED, "it is failed")]), ["HealthDegraded"]),
         (report(health=[Verdict("unit:a", Health.HEALTHY)], soak_until=100), ["Soaking"]),
     ],
@@ -75,6 +75,13 @@ def test_the_list_is_closed_and_documented() -> None:
     text = (HERE / "docs/operations.md").read_text()
     section = text.partition("### Conditions\n")[2].partition("\n## ")[0]
     assert dict(re.findall(r"^\| `([A-Za-z]+)` \| (.+) \|$", section, re.M)) == REASONS
+
+
+def test_every_reason_of_what_is_pending_is_a_condition() -> None:
+    assert set(Reason) <= set(REASONS)
+    (problem,) = status(report(left(PENDING, reason=Reason.CONTESTED)))["problems"]
+    assert problem["reason"] == "Contested"
+    assert status(report(left(FAILED)))["problems"][0]["reason"] == ""
 
 
 def test_many_are_not_all_named() -> None:
@@ -143,8 +150,8 @@ def test_a_rollback_is_no_success() -> None:
 
 def test_what_is_waited_for_is_named() -> None:
     assert waiting_for(report(held_back="suspended by ops: x")) == "suspended by ops: x"
-    assert waiting_for(report(left(PENDING, WAITS))) == WAITS
-    assert waiting_for(report(left(PENDING, "it drifted, and drift is only reported here"))) == ""
+    assert waiting_for(report(left(PENDING, WAITS, reason=Reason.PRUNE_BLOCKED))) == WAITS
+    assert waiting_for(report(left(PENDING, WAITS, reason=Reason.CONTESTED))) == ""
     for fields in ({"held_back": "x"}, {"retry_at": 9}, {"soak_until": 9}):
         assert status(report(**fields))["operation"]["state"] == "waiting"
     assert status(report())["operation"]["state"] == "idle"

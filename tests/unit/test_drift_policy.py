@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.apply import Conduct
+from agent.apply import Conduct, Reason
 from agent.apply.drift import Repairs
 from agent.errors import ManifestInvalid
 from agent.plan import drift_between
@@ -31,6 +31,7 @@ def test_it_is_only_told_where_git_says_so(world: World) -> None:
     assert policy(world, drift="report") == {"file:/etc/a": "pending"}
     assert world.read("/etc/a") == "theirs"
     assert world.message("file:/etc/a") == "it drifted, and drift is only reported here"
+    assert world.told[-1].reason is Reason.DRIFT_REPORTED
     assert world.told[-1].drift.keys() == {"content"}
     assert world.run(file("/etc/a", "new", drift="report")) == {"file:/etc/a": "converged"}
     assert world.read("/etc/a") == "new", "what Git newly asks for is applied"
@@ -124,6 +125,7 @@ def test_the_message_names_what_and_how_often(following: Following) -> None:
     repair(following, 3)
     following.host.files.put("/etc/a", "theirs")
     (outcome,) = following.look(drift=Repairs(contested_after=3, window_seconds=600)).outcomes
+    assert outcome.reason is Reason.CONTESTED
     assert outcome.message.startswith("contested: content was put back 3 times within 10 min")
     assert "declare `ignore`" in outcome.message
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent import orders
+from agent.apply import Reason
 from agent.health import Verdict
 from agent.orders import Order
 from tests.unit.following import CHECK, Following, break_when, commit_of, reason_of, results, verdict
@@ -20,6 +21,7 @@ def test_a_suspended_host_is_looked_at_and_left_alone(following: Following) -> N
     following.branch.push(OTHER, [CHECK])
     result = following.poll(held_back="suspended by ops")
     assert results(result) == {"file:/etc/a": "pending"}
+    assert [outcome.reason for outcome in result.outcomes] == [Reason.SUSPENDED]
     assert following.world.read("/etc/a") == "drifted"
     assert following.recall("in_force") == good
     following.poll()

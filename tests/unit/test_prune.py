@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from agent.apply import Conduct
+from agent.apply import Conduct, Reason
 from agent.apply.approval import Approval
 from agent.plan import Removal
 from modules.api import ResourceError
@@ -121,6 +121,7 @@ def test_a_mass_removal_waits_for_a_person(world: World) -> None:
         done = world.run(KEPT)
         assert [done[f"file:/etc/f{number}"] for number in range(7)] == ["pending"] * 7
         assert "agentctl prune approve " in world.message("file:/etc/f0")
+        assert {outcome.reason for outcome in world.outcomes[1:]} == {Reason.PRUNE_BLOCKED}
     assert world.has("/etc/f0")
     assert world.plan(KEPT).pending
     assert set(world.run(KEPT, Conduct(removals=Approval(everything=True))).values()) == {"in_sync", "removed"}
