@@ -12,7 +12,8 @@ from enum import Enum
 from typing import ClassVar, Self
 
 from modules.api import Resource, ResourceError, Watcher
-from modules.fields import ABSOLUTE_PATH, BOOLEAN, INTEGER, NAME, STRINGS, TEXT, FieldType, identity, option
+from modules.check_fields import ADDRESS, AGE, ARGV, CONTAINER, SECONDS, STATUS, UNIT, URL
+from modules.fields import ABSOLUTE_PATH, BOOLEAN, NAME, TEXT, identity, option
 
 
 class Health(Enum):
@@ -44,13 +45,6 @@ def _asked(check: Check, host: Watcher) -> Seen:
         return Seen(Health.UNKNOWN, str(error) if known else f"it cannot be asked: {type(error).__name__}: {error}")
 
 
-def _seconds(value: object, _lookup: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 300:
-        return value
-    raise ValueError(f"must be a whole number of seconds from 1 to 300, not {value!r}")
-
-
-SECONDS = FieldType("whole number of seconds", _seconds, {"type": "integer", "minimum": 1, "maximum": 300})
 REQUIRED = "Whether a change after which it fails may be rolled back; else its failing is only told."
 
 
@@ -73,6 +67,10 @@ class Check:
         """What it is called in status and messages."""
         return f"{self.kind}:{getattr(self, self.identity_field)}"
 
+    def problems(self) -> Sequence[str]:
+        """What is wrong with it as a whole."""
+        return ()
+
     def ask(self, host: Watcher) -> Seen:
         """What it sees now. Raises ResourceError when it cannot look, which is no answer."""
         raise TypeError(f"{type(self).__name__} does not ask; host {host.root}")
@@ -87,8 +85,8 @@ class Check:
 class Http(Check, kind="http", identity="url"):
     """A URL answers with a status, and with a text in its first 64 KiB if one is given. Redirects are not followed."""
 
-    url: str = identity(TEXT, "The URL, http or https.")
-    status: int = option(INTEGER, "The status that is good.", 200)
+    url: str = identity(URL, "The URL; no password in it, and no `#`.")
+    status: int = option(STATUS, "The status that is good.", 200)
     contains: str | None = option(TEXT, "A text that the answer must have.")
 
     def ask(self, host: Watcher) -> Seen:
@@ -108,7 +106,7 @@ class Http(Check, kind="http", identity="url"):
 class Tcp(Check, kind="tcp", identity="address"):
     """Something accepts connections at `HOST:PORT`."""
 
-    address: str = identity(NAME, "`HOST:PORT`; an IPv6 address in brackets.")
+    address: str = identity(ADDRESS, "Where; an IPv6 address in brackets.")
 
     def ask(self, host: Watcher) -> Seen:
         """Connect, and say nothing."""
@@ -124,7 +122,11 @@ class CommandCheck(Check, kind="command", identity="name"):
     """A command ends with status 0. It must not change anything: it runs after every pass."""
 
     name: str = identity(NAME, "What the check is called.")
-    argv: tuple[str, ...] = option(STRINGS, "The command, as a list; there is no shell.", ())
+    argv: tuple[str, ...] = option(ARGV, "The command, as a list, which must be given; there is no shell.", ())
+
+    def problems(self) -> Sequence[str]:
+        """There is no command but the one that is given."""
+        return () if self.argv else ("argv is missing: the command, as a list",)
 
     def ask(self, host: Watcher) -> Seen:
         """Run it, as root."""
@@ -140,7 +142,7 @@ class FileAge(Check, kind="file_age", identity="path"):
     """A file was written lately: a backup, a heartbeat."""
 
     path: str = identity(ABSOLUTE_PATH, "The file.")
-    max_seconds: int = option(INTEGER, "How old it may be.", 86_400)
+    max_seconds: int = option(AGE, "How old it may be.", 86_400)
 
     def ask(self, host: Watcher) -> Seen:
         """Look at its time of modification."""
@@ -157,7 +159,7 @@ class FileAge(Check, kind="file_age", identity="path"):
 class UnitCheck(Check, kind="unit", identity="name"):
     """A unit is active and does not start over and over."""
 
-    name: str = identity(NAME, "The unit.")
+    name: str = identity(UNIT, "The unit, with its suffix.")
 
     def ask(self, host: Watcher) -> Seen:
         """Ask systemd."""
@@ -199,7 +201,7 @@ def _judge_unit(name: str, shown: Mapping[str, str]) -> Seen:
 class ContainerCheck(Check, kind="container", identity="name"):
     """A container runs, and is healthy by its own health check if it has one."""
 
-    name: str = identity(NAME, "The container.")
+    name: str = identity(CONTAINER, "The container.")
 
     def ask(self, host: Watcher) -> Seen:
         """Ask the engine."""

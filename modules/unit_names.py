@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from modules.systemd import paths_of
 
 _SUFFIXES = ("service", "socket", "target", "timer", "path", "mount", "automount", "swap", "slice")
+_FLEETING = ("device", "scope")
 _NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,250}")
 _BROUGHT_BY = {"timer": "service", "socket": "service", "path": "service"}  # what these start, by the same name
 _DIRECTORIES = ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system")
@@ -34,11 +35,17 @@ def instance_of(template: str) -> str:
 
 def name_problem(name: str) -> str:
     """Why a name is not that of one unit that can be held; empty when it is."""
+    suffix = name.rpartition(".")[2]
+    if suffix in _FLEETING and not unit_problem(name):
+        return f"`{name}` comes and goes with what it stands for; a {suffix} is not held by the agent"
+    return unit_problem(name)
+
+
+def unit_problem(name: str) -> str:
+    """Why a name is not that of one unit; empty when it is."""
     stem, dot, suffix = name.rpartition(".")
     if not _NAME.fullmatch(name):
         return f"`{name}` is not the name of one unit: letters, digits and `:_.\\@-`, no globs and no paths"
-    if not dot or not stem or suffix not in (*_SUFFIXES, "device", "scope"):
+    if not dot or not stem or suffix not in (*_SUFFIXES, *_FLEETING):
         return f"`{name}` has no suffix; give the full unit name, such as {name}.service"
-    if suffix in ("device", "scope"):
-        return f"`{name}` comes and goes with what it stands for; a {suffix} is not held by the agent"
     return ""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from agent.catalog import Suspension
-from agent.catalog.typed import Reader, build
+from agent.catalog.typed import Reader, build, unknown_names
 from agent.documents import Block
-from agent.errors import gather, nearest
+from agent.errors import ManifestInvalid, Place, Problem, gather, nearest
 from agent.manifest import Declaration, Manifest
 from agent.manifest.structure import SUSPEND_KEYS, check_keys, problem
 from modules.checks import CHECKS, Check
@@ -25,19 +25,30 @@ def typed_checks(manifest: Manifest) -> tuple[Check, ...]:
 
 
 def _check(declaration: Declaration, names: Mapping[str, Any]) -> Check | None:
-    block, place = declaration.block, declaration.place
-    if not isinstance(block, Block) or not block:
-        raise problem(place, f"a check is a mapping such as `http: http://localhost/`, not {describe(block)}")
-    name = next(iter(block))
-    if name not in CHECKS:
-        raise problem(
-            place, f'unknown check "{name}"{nearest(name, CHECKS)}; the first key is one of {", ".join(CHECKS)}'
-        )
+    block, kind = _kind(declaration.block, declaration.place)
     reader = Reader(declaration, block, names)
     if "when" in block and not reader.holds("when"):
         return None
-    check: Check = build(CHECKS[name], reader, META)
+    check: Check = build(kind, reader, META)
+    problems = [Problem(declaration.place, f"{check.id}: {text}") for text in check.problems()]
+    if problems:
+        raise ManifestInvalid(problems)
     return check
+
+
+def name_problems(declared: Iterable[tuple[object, Place]]) -> Iterator[Problem]:
+    """Find the unknown kinds and fields of checks as written, also of those that no host has."""
+    return unknown_names(declared, _kind, " check", META)
+
+
+def _kind(item: object, place: Place) -> tuple[Block, type[Check]]:
+    if not isinstance(item, Block) or not item:
+        raise problem(place, f"a check is a mapping such as `http: http://localhost/`, not {describe(item)}")
+    name = next(iter(item))
+    if name not in CHECKS:
+        known = ", ".join(CHECKS)
+        raise problem(place, f'unknown check "{name}"{nearest(name, CHECKS)}; the first key is one of {known}')
+    return item, CHECKS[name]
 
 
 def suspension_of(manifest: Manifest) -> Suspension | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from agent.catalog import Catalog, Node
+from agent.catalog import Catalog, Node, Suspension
 from agent.catalog.checked import suspension_of, typed_checks
 from agent.catalog.expand import expand
 from agent.catalog.graph import Edges, connect
@@ -13,6 +13,7 @@ from agent.errors import ManifestInvalid, Place, Problem
 from agent.manifest import Manifest
 from agent.manifest.bounds import Bounds, OverTime
 from agent.manifest.structure import problem
+from modules.checks import Check
 
 ORDER_SECONDS = 60.0
 
@@ -29,6 +30,7 @@ def compile_catalog(manifest: Manifest) -> Catalog:
         place = manifest.declarations[0].place
         raise problem(place, f"{len(resources):,} resources for one host, more than the {MAX_RESOURCES:,} allowed")
     edges = _connected(resources, problems, manifest)
+    checks, suspension = _beside(manifest, problems)
     if problems:
         raise ManifestInvalid(problems)
     by_id = {typed.resource.id: typed for typed in resources}
@@ -43,7 +45,7 @@ def compile_catalog(manifest: Manifest) -> Catalog:
         )
         for name, found in edges.items()
     )
-    return Catalog(manifest.host, tuple(nodes), typed_checks(manifest), suspension_of(manifest))
+    return Catalog(manifest.host, tuple(nodes), checks, suspension)
 
 
 def _typed(manifest: Manifest) -> tuple[list[Typed], list[Problem]]:
@@ -56,6 +58,20 @@ def _typed(manifest: Manifest) -> tuple[list[Typed], list[Problem]]:
         except ManifestInvalid as error:
             problems += error.problems
     return resources, problems
+
+
+def _beside(manifest: Manifest, problems: list[Problem]) -> tuple[tuple[Check, ...], Suspension | None]:
+    """What is declared beside resources; what is wrong with it is added to the problems."""
+    checks: tuple[Check, ...] = ()
+    try:
+        checks = typed_checks(manifest)
+    except ManifestInvalid as error:
+        problems += error.problems
+    try:
+        return checks, suspension_of(manifest)
+    except ManifestInvalid as error:
+        problems += error.problems
+    return checks, None
 
 
 def _connected(resources: Sequence[Typed], problems: list[Problem], manifest: Manifest) -> Mapping[str, Edges]:

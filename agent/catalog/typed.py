@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -100,15 +100,25 @@ def typed_resources(declaration: Declaration, names: Mapping[str, Any]) -> list[
 
 def name_problems(declared: Iterable[tuple[object, Place]]) -> Iterator[Problem]:
     """Find the unknown kinds and fields of resources as written, also of those that no host has."""
+    return unknown_names(declared, _kind, "", META)
+
+
+def unknown_names(
+    declared: Iterable[tuple[object, Place]],
+    kind_of: Callable[[object, Place], tuple[Block, type[Any]]],
+    noun: str,
+    meta: Collection[str],
+) -> Iterator[Problem]:
+    """Find the unknown kinds and fields of what is declared, as written; `noun` comes after the name of a kind."""
     for item, place in declared:
         try:
-            block, kind = _kind(item, place)
+            block, kind = kind_of(item, place)
         except ManifestInvalid as error:
             yield from error.problems
             continue
-        for key in _field_keys(kind, block):
-            if key not in field_types(kind):
-                yield Problem(block.place(key), _unknown_field(kind, f"a {kind.kind}", key))
+        for key in block:
+            if key not in (kind.kind, *meta) and key not in field_types(kind):
+                yield Problem(block.place(key), _unknown_field(kind, f"a {kind.kind}{noun}", key, meta))
 
 
 def _kind(item: object, place: Place) -> tuple[Block, type[Resource]]:
@@ -157,10 +167,6 @@ def build(kind: type[Any], reader: Reader, meta: Iterable[str] = META) -> Any:  
     keys = (key for key in reader.block if key != kind.kind and key not in meta)
     values = dict(gather(lambda key: _field(kind, label, key, reader), keys))
     return kind(**{kind.identity_field: identity, **values})
-
-
-def _field_keys(kind: type[Resource], block: Block) -> Iterator[str]:
-    return (key for key in block if key != kind.kind and key not in META)
 
 
 def _identity(kind: type[Any], reader: Reader) -> object:

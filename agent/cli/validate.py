@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check, and print each problem with its place."""
-    from agent.catalog.typed import name_problems
-    from agent.manifest.repository import hosts_of, problems_of, resources_of
+    from agent.catalog import checked, typed
+    from agent.manifest.repository import hosts_of, listed, problems_of
 
     directory = os.path.abspath(options.directory)
     if not os.path.isdir(directory):
@@ -40,8 +40,9 @@ def run(options: argparse.Namespace) -> int:
             progress.say(f"reading {number:,} of {len(hosts):,}: {host}")
             found.append(_check_host(tree, host))
     problems = {*problems_of(tree), *(problem for of_one_host in found for problem in of_one_host)}
-    told = {problem.place for problem in problems}  # a resource that some host uses is told about in its own words
-    problems |= {problem for problem in name_problems(resources_of(tree)) if problem.place not in told}
+    told = {problem.place for problem in problems}  # what some host uses is told about in its own words
+    names = (*typed.name_problems(listed(tree, "resources")), *checked.name_problems(listed(tree, "checks")))
+    problems |= {problem for problem in names if problem.place not in told}
     read = f"{several(len(found), 'host')} read, {found.count([])} fine"
     read += "".join(f"; {host} stands for the hosts of group {group}" for host, group in made_up.items())
     return _conclude(sorted(problems), read)

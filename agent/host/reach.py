@@ -1,11 +1,14 @@
-"""Asking whether something answers: one HTTP request, one connection; bounded in time and size, and nothing is followed."""
+"""Asking whether something answers: one HTTP request, one connection; bounded in time and size, and nothing is followed.
+
+What is asked was judged when its check was declared (modules.check_fields).
+"""
 
 from __future__ import annotations
 
 import socket
 import time
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from modules.api import ResourceError
 
@@ -14,10 +17,10 @@ MAX_BYTES = 64 << 10
 
 def http(url: str, timeout_seconds: float) -> tuple[int, str]:
     """The status and the first 64 KiB that a URL answers with. Raises ResourceError when nothing does."""
-    parts, port = _parts(url)
+    parts = urlsplit(url)
     make = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     deadline = time.monotonic() + timeout_seconds
-    connection = make(parts.hostname or "", port, timeout=timeout_seconds)
+    connection = make(parts.hostname or "", parts.port, timeout=timeout_seconds)
     try:
         connection.request("GET", f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}")
         answer = connection.getresponse()
@@ -26,17 +29,6 @@ def http(url: str, timeout_seconds: float) -> tuple[int, str]:
         raise ResourceError(f"{url} does not answer: {_words(error)}") from error
     finally:
         connection.close()
-
-
-def _parts(url: str) -> tuple[SplitResult, int | None]:
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise ResourceError(f"{url} is no URL: {error}") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ResourceError(f"{url} is no http or https URL")
-    return parts, port
 
 
 def _text(answer: HTTPResponse, deadline: float) -> str:
@@ -53,8 +45,6 @@ def _text(answer: HTTPResponse, deadline: float) -> str:
 def connect(address: str, timeout_seconds: float) -> None:
     """Open a connection to `HOST:PORT` and close it. Raises ResourceError when nobody accepts it."""
     host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
-        raise ResourceError(f"{address} is not HOST:PORT")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout_seconds).close()
     except OSError as error:

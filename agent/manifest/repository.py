@@ -61,12 +61,12 @@ def problems_of(tree: Tree) -> list[Problem]:
     return [found for check in checks for found in _problems(check)]
 
 
-def resources_of(tree: Tree) -> Iterator[tuple[object, Place]]:
-    """Every resource of every document that can be read, as written."""
+def listed(tree: Tree, key: str) -> Iterator[tuple[object, Place]]:
+    """Every entry under a key (`resources`, `checks`) of every document that can be read, as written."""
     for stem, keys in documents_of(tree):
         block = _readable(partial(load, tree, stem, keys), None)
-        resources = (block.get("resources") if block else None) or Items("", 0)
-        yield from ((item, resources.place(index)) for index, item in enumerate(resources))
+        items = (block.get(key) if block else None) or Items("", 0)
+        yield from ((item, items.place(index)) for index, item in enumerate(items))
 
 
 def _check_folder(tree: Tree, folder: str) -> None:

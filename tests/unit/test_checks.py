@@ -190,6 +190,40 @@ def test_they_are_read_with_values_and_conditions() -> None:
         ("http: http://a/\n    timeout: true\n", "must be a whole number of seconds"),
         ("http: http://a/\n    required: maybe\n", "must be true or false"),
         ("file_age: etc/a\n", "must be an absolute path"),
+        ("file_age: /a/../b\n", "must not contain '..'"),
+        ("file_age: /a\n    max_seconds: 0\n", "must be a whole number of seconds from 1 to "),
+        ("file_age: /a\n    max_seconds: 1h\n", "must be a whole number of seconds from 1 to "),
+        ("http: localhost/ready\n", "must be an http or https URL such as http://localhost:8080/health, not "),
+        ("http: ftp://a/\n", "must be an http or https URL"),
+        ("http: 'http://'\n", "must be an http or https URL"),
+        ("http: http://a:0/\n", "must be an http or https URL"),
+        ("http: http://a:80000/\n", "must be a URL, not 'http://a:80000/': Port out of range"),
+        ("http: http://a:web/\n", "must be a URL, not "),
+        ("http: 'http://[::1/'\n", "must be a URL, not "),
+        ("http: http://me:secret@a/\n", "must not have a password"),
+        ("http: 'http://a/#top'\n", "must not have a `#`"),
+        ("http: 'http://a/b c'\n", "must have what is not ASCII, and spaces, in percent signs"),
+        ("http: http://bücher.example/\n", "must have what is not ASCII"),
+        ("http: http://a/\n    status: 20\n", "must be a status of HTTP from 100 to 599, not 20"),
+        ("tcp: localhost\n", "must be HOST:PORT such as localhost:5432"),
+        ("tcp: ':80'\n", "must be HOST:PORT"),
+        ("tcp: a b:80\n", "must be HOST:PORT"),
+        ("tcp: http://a:80\n", "must be HOST:PORT"),
+        ("tcp: a:http\n", "must have a port from 1 to 65535"),
+        ("tcp: a:0\n", "must have a port from 1 to 65535"),
+        ("tcp: a:65536\n", "must have a port from 1 to 65535"),
+        ("tcp: a:²\n", "must have a port from 1 to 65535"),
+        ("tcp: '::1:80'\n", "must have an IPv6 address in brackets"),
+        ("command: ready\n", "command:ready: argv is missing"),
+        ("command: ready\n    argv: []\n", "must be a list of texts, the program first"),
+        ("command: ready\n    argv: test -e /a\n", "must be a list of texts, the program first, not text"),
+        ("command: ready\n    argv: ['']\n", "must begin with a program"),
+        ("command: ready\n    argv: [bin/ready]\n", "must begin with a program, by its name or its absolute path"),
+        ("command: ready\n    argv: [test, 1]\n", "must be text, not the number 1"),
+        ("unit: nginx\n", "`nginx` has no suffix"),
+        ("unit: 'web-*.service'\n", "no globs"),
+        ("unit: getty@.service\n", "is a template, which never runs; name an instance such as getty@NAME.service"),
+        ("container: web/1\n", "must be 2 to 200 letters"),
         ("unit: a.service\n    requires: file:/etc/a\n", 'unknown field "requires"'),
         ("just text\n", "a check is a mapping such as"),
     ],
@@ -199,6 +233,29 @@ def test_what_is_wrong_is_refused_with_its_place(text: str, message: str) -> Non
         declared(text)
     assert message in str(error.value)
     assert "hosts/web-01.yaml:" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http: 'https://[::1]:8443/ready?deep=1'\n",
+        "tcp: '[::1]:80'\n",
+        "tcp: db-1.example.org:5432\n",
+        "unit: dev-sda.device\n",
+        "unit: getty@tty1.service\n",
+        "command: ready\n    argv: [/usr/bin/test, -e, '']\n",
+    ],
+)
+def test_what_is_right_is_taken(text: str) -> None:
+    assert len(declared(text)) == 1
+
+
+def test_what_is_wrong_with_checks_is_told_with_what_is_wrong_with_resources() -> None:
+    branch = Branch()
+    branch.push(file("/etc/a", moda="644"), ["tcp: a\n", "http: a\n"])
+    with pytest.raises(ManifestInvalid) as error:
+        compiler(branch.fetch(None))
+    assert [found.place.line for found in error.value.problems] == [4, 6, 7], str(error.value)
 
 
 def test_every_kind_says_what_it_is_for() -> None:

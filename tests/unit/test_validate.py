@@ -51,6 +51,9 @@ vars:
     "roles/monitoring/role.yaml": """resources:
   - unit: monitor.service
     aktive: true
+checks:
+  - http: "{{ vars.url }}"
+    contain: fine
 """,
 }
 TOLD = f"""\
@@ -64,6 +67,7 @@ hosts/db-01.yaml:10: "enabled" of unit:db.service must be true or false, not 'ye
 hosts/web-02.yaml:2: not valid YAML: while parsing a flow node did not find expected node content
 hosts/web-03.yaml:3: the key 'vars' stands twice; the first is on line 1
 roles/monitoring/role.yaml:3: unknown field "aktive" in a unit; did you mean active?
+roles/monitoring/role.yaml:6: unknown field "contain" in a http check; did you mean contains?
 """
 
 
@@ -77,7 +81,7 @@ def test_many_different_problems_come_at_once(tmp_path: Path, capsys: pytest.Cap
     status, out, err = validate(write(tmp_path, TEN_PROBLEMS), capsys)
     assert status == 1
     assert out == TOLD
-    assert err == "10 problems in 7 files; 4 hosts read, 0 fine\n"
+    assert err == "11 problems in 7 files; 4 hosts read, 0 fine\n"
 
 
 def test_what_was_hidden_by_them_comes_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,9 +108,10 @@ def test_what_was_hidden_by_them_comes_next(tmp_path: Path, capsys: pytest.Captu
         "hosts/web-02.yaml:2: not valid YAML: while parsing a flow node did not find expected node content",
         "hosts/web-03.yaml:3: the key 'vars' stands twice; the first is on line 1",
         'roles/monitoring/role.yaml:3: unknown field "aktive" in a unit; did you mean active?',
+        'roles/monitoring/role.yaml:6: unknown field "contain" in a http check; did you mean contains?',
         "roles/nginx/templates/nginx.conf.j2:2: vars.workers is not defined",
     ]
-    assert err == "9 problems in 8 files; 4 hosts read, 0 fine\n"
+    assert err == "10 problems in 8 files; 4 hosts read, 0 fine\n"
 
 
 def test_one_host_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
