@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from agent.store import Store
 
 KEPT_REJECTIONS, KEPT_GOOD = 20, 10
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 5, 900
+JITTER_SHARE = 0.2  # of a wait, either way
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Attempts:
 
     plan: str
     count: int
-    next_at: int  # seconds since the epoch
+    next_at: float  # seconds since the epoch
 
 
 # Rejections
@@ -114,14 +116,24 @@ def checked(store: Store) -> frozenset[str]:
 # Trying again
 
 
-def failed(store: Store, plan: str, now: float | None = None) -> Attempts:
-    """Count one more try in vain; the first of something new waits shortest."""
+def failed(store: Store, plan: str, host: str, now: float | None = None) -> Attempts:
+    """Count one more try in vain of this host; the first of something new waits shortest."""
     before = attempts(store)
     count = before.count + 1 if before and before.plan == plan else 1
-    wait = min(LAST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(count - 1, 10))
-    found = Attempts(plan, count, int((time.time() if now is None else now) + wait))
+    next_at = (time.time() if now is None else now) + wait_seconds(host, plan, count)
+    found = Attempts(plan, count, round(next_at, 3))
     _remember(store, "attempts", asdict(found))
     return found
+
+
+def wait_seconds(host: str, plan: str, count: int) -> float:
+    """How long to wait after so many tries in vain: 5 s, twice as long each time, up to 15 min; 20 % more or less.
+
+    By how much is always the same for one host, plan and count, and spread evenly over hosts that fail together.
+    """
+    wait: float = min(LAST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(count - 1, 10))
+    place = zlib.crc32(f"{host} {plan} {count}".encode()) / (1 << 32)
+    return wait * (1 + JITTER_SHARE * (2 * place - 1))
 
 
 def succeeded(store: Store) -> None:

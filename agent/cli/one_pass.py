@@ -81,7 +81,7 @@ def _run(session: Session, asked: Asked, stop: Stop, started: float) -> int:
 def _again_at(report: Report, health_interval: int) -> float:
     """When the daemon looks again, before its timers do: to try what failed, and to watch what has to prove itself."""
     look = min(time.time() + health_interval, report.soak_until)
-    moments = [float(report.retry_at), look]
+    moments = [report.retry_at, look]
     return min((moment for moment in moments if moment), default=0.0)
 
 

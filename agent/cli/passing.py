@@ -202,14 +202,14 @@ def _soak_until(store: Store, result: Result, now: float) -> int:
     return soak.until if soak and soak.until > now else 0
 
 
-def _retry_at(session: Session, result: Result, held_back: str) -> int:
+def _retry_at(session: Session, result: Result, held_back: str) -> float:
     """When a failed pass is tried again, at the latest; 0 when it was fine, or a person has to act first."""
     if held_back:
         return 0
     if all(outcome.result not in (FAILED, BLOCKED) for outcome in result.outcomes):
         track.succeeded(session.store)
         return 0
-    return track.failed(session.store, result.desired.compiled.plan).next_at
+    return track.failed(session.store, result.desired.compiled.plan, session.site.host).next_at
 
 
 def _journalled(session: Session) -> bool:

@@ -138,7 +138,7 @@ def _operation_line(status: Mapping[str, Any]) -> str:
         changed = f"last change {clock(last['at'])}: {last['summary']} in {last['seconds']:.1f} s{because}"
     waits = [first_line(operation["waiting_for"])] if operation["waiting_for"] else []
     if operation["retry_at"]:
-        waits.append(f"retry at {clock(operation['retry_at'])}")
+        waits.append(f"retry at {clock(operation['retry_at'], seconds=True)}")
     if operation["soak_until"]:
         waits.append(f"has to stay healthy until {clock(operation['soak_until'])}")
     return f"operation  {operation['state']:<9} {'; '.join([*waits, changed])}"

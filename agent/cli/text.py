@@ -51,10 +51,11 @@ def ago(moment: float) -> str:
     return f"{age(time.time() - moment)} ago"
 
 
-def clock(moment: float) -> str:
+def clock(moment: float, *, seconds: bool = False) -> str:
     """A moment in local time: the hour when it was today, the date too when not."""
     then, now = time.localtime(moment), time.localtime()
-    return time.strftime("%H:%M" if then[:3] == now[:3] else "%Y-%m-%d %H:%M", then)
+    exact = "%H:%M:%S" if seconds else "%H:%M"
+    return time.strftime(exact if then[:3] == now[:3] else f"%Y-%m-%d {exact}", then)
 
 
 def stamp(moment: float) -> str:

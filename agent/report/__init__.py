@@ -45,7 +45,7 @@ class Report:
     held_back: str = ""  # why nothing was changed
     orders: Mapping[str, Any] = field(default_factory=dict)  # of people, by kind
     soak_until: int = 0  # seconds since the epoch; 0 when nothing has to prove itself
-    retry_at: int = 0  # seconds since the epoch; 0 when nothing is tried again
+    retry_at: float = 0  # seconds since the epoch; 0 when nothing is tried again
     in_force: str = ""  # the commit that was last applied: another than `revision` while nothing may be changed
     good: str = ""  # the commit that was last applied and stayed healthy
     one_way: Sequence[str] = ()  # what a revision that was rolled back did and cannot be undone

@@ -213,15 +213,15 @@ def test_a_failure_is_tried_again_later_and_later(follower: Follower) -> None:
     for _ in range(3):
         assert follower.call("apply") == 4
         found = follower.status()
-        waits.append(round(found["operation"]["retry_at"] - found["operation"]["at"]))
-    assert [wait in (near, near - 1) for wait, near in zip(waits, (5, 10, 20), strict=True)] == [True] * 3, waits
+        waits.append(found["operation"]["retry_at"] - found["operation"]["at"])
+    assert waits == pytest.approx((5, 10, 20), rel=0.22)
     follower.call("suspend", "--reason", "x")
     follower.call("apply")
     assert follower.status()["operation"]["retry_at"] == 0, "it waits for a person, not for time"
     follower.call("resume")
     follower.call("apply")
     found = follower.status()["operation"]
-    assert 38 <= found["retry_at"] - found["at"] <= 40, "and that has used up no try"
+    assert found["retry_at"] - found["at"] == pytest.approx(40, rel=0.22), "and that has used up no try"
     (follower.root / "etc/d").unlink()
     (follower.root / "etc/d").mkdir()
     assert follower.call("apply") == 0
