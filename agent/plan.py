@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -174,10 +175,46 @@ def _removals(catalog: Catalog, inventory: Mapping[str, Entry], host: HostView) 
     rebuilt = [rebuild(entry) for entry in leaving]
     seen = observe(host, [old for old in rebuilt if old is not None])
     states: Any = iter(seen)
-    return tuple(
+    removals = [
         _removal(entry, old, next(states) if old is not None else {}, kept)
         for entry, old in zip(leaving, rebuilt, strict=True)
-    )
+    ]
+    return tuple(_less_what_bears(list(zip(removals, rebuilt, strict=True)), host))
+
+
+def _less_what_bears(removals: Sequence[tuple[Removal, Resource | None]], host: HostView) -> Iterator[Removal]:
+    """The removals, less of what holds something that is not ours; what holds what waits for a person waits with it."""
+    carried = [_carried(removal, old, host) for removal, old in removals]
+    going = {path for paths in carried for path in paths}
+    waiting: set[str] = set()  # directories that will still hold something of ours
+    for (removal, old), paths in zip(removals, carried, strict=True):
+        judged = _spared(removal, old, host, going)
+        if judged.undo is None:
+            going.difference_update(paths)
+        elif judged.confirm or not waiting.isdisjoint(paths):
+            judged = replace(judged, confirm=True)
+            waiting.update(os.path.dirname(path) for path in paths)
+        yield judged
+
+
+def _carried(removal: Removal, old: Resource | None, host: HostView) -> Collection[str]:
+    if removal.undo is None or old is None:
+        return ()
+    try:
+        return old.carries(host)
+    except ResourceError:
+        return ()
+
+
+def _spared(removal: Removal, old: Resource | None, host: HostView, going: Collection[str]) -> Removal:
+    """The removal, or a release when a person would miss what goes with it."""
+    if removal.undo is None or old is None:
+        return removal
+    try:
+        missed = old.bears(host, going)
+    except ResourceError as error:
+        missed = f"what it holds cannot be told: {error}"
+    return replace(removal, undo=None, reason=f"left as it is: {missed}") if missed else removal
 
 
 def rebuild(entry: Entry) -> Resource | None:

@@ -30,6 +30,11 @@ EVERY = (
     "see [the format](../format.md#resources)."
 )
 ONE_WAY = "What is done here cannot be undone by going back to an earlier revision; a plan marks it `(one-way)`."
+LEAVING = """\
+## When it leaves Git
+
+What was there before the agent, or was changed since by somebody else, is left in any case; so is what other people's data lies in.
+`prune` of a resource says otherwise than the default of its kind: see [the format](../format.md#resources)."""
 CHECKS_INTRO = """\
 A check tells whether what runs on a host does its work. It is asked before and after every change and in every pass, and never
 changes anything. What a check that fails can bring about is in [safety](safety.md). Checks are listed under `checks` of a host, a
@@ -147,10 +152,20 @@ def operations() -> str:
 
 def pages() -> dict[str, str]:
     """Every page by its path below docs/."""
-    index = [NOTE, "# Kinds", *(f"- [{kind.kind}]({kind.kind}.md): {_first(kind)}" for kind in kinds())]
-    found = {"modules/README.md": "\n\n".join(index[:2]) + "\n\n" + "\n".join(index[2:]) + "\n"}
+    index = "\n".join(f"- [{kind.kind}]({kind.kind}.md): {_first(kind)}" for kind in kinds())
+    found = {"modules/README.md": "\n\n".join((NOTE, "# Kinds", index, LEAVING, _leaving())) + "\n"}
     found |= {f"modules/{kind.kind}.md": page(kind) for kind in kinds()}
     return found | {"checks.md": checks_page(), "operations.md": operations()}
+
+
+def _leaving() -> str:
+    rows = [(f"`{kind.kind}`", f"`{kind.prune}`", _fate(kind)) for kind in kinds()]
+    return table(("kind", "`prune`", "what becomes of it"), rows)
+
+
+def _fate(kind: type[Resource]) -> str:
+    forgotten = kind.undo is Resource.undo
+    return "It is left as it is." if forgotten else inspect.getdoc(kind.undo) or ""
 
 
 def _first(kind: type[Resource]) -> str:

@@ -230,6 +230,9 @@ class Accounts(Protocol):
     def group_id(self, name: str) -> int:
         """The gid of a name or of a number as text. Raises ResourceError when the host has no such group."""
 
+    def home_at(self, path: str, uid: int) -> str:
+        """The name of whoever has the directory at `path`, which `uid` owns, as home; empty when nobody has."""
+
 
 Json = Mapping[str, Any]
 
@@ -531,8 +534,22 @@ class Resource:
         return None
 
     def undo(self, prior: State) -> Self | None:  # noqa: ARG002  (kinds that cannot be undone are forgotten)
-        """The resource that takes the host back to `prior` when this one leaves Git; None when it is only forgotten."""
+        """The resource that takes the host back to `prior` when this one leaves Git; None when it is only forgotten.
+
+        A kind that can says here, for the documentation, what becomes of what was not there before.
+        """
         return None
+
+    def carries(self, host: HostView) -> Collection[str]:  # noqa: ARG002  (few kinds have to look)
+        """The paths that are gone with it when it left Git. Raises ResourceError."""
+        return [key.removeprefix("path:") for key in self.provides() if key.startswith("path:")]
+
+    def bears(self, host: HostView, leaving: Collection[str]) -> str:  # noqa: ARG002  (few kinds hold what is not ours)
+        """Why a person would miss it: it holds what the agent did not make; empty when nobody would.
+
+        Asked when it is to go because it left Git; `leaving` are the paths that go along. Raises ResourceError.
+        """
+        return ""
 
     def recover(self, host: Host) -> None:
         """Clear away what an interrupted apply of this resource may have left."""

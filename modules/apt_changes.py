@@ -35,6 +35,10 @@ _OPTIONS = (
     *("-o", f"DPkg::Lock::Timeout={LOCK_TIMEOUT_SECONDS}"),
     *("-o", "Dpkg::Use-Pty=0"),
     *("-o", "APT::Get::AutomaticRemove=false"),
+    *(
+        "-o",
+        "APT::Get::Purge=false",
+    ),  # a host may be set to purge whatever is removed; the verb `purge` goes before this
 )
 _RECOMMENDS = {None: (), True: ("--install-recommends",), False: ("--no-install-recommends",)}
 _HOLDER = re.compile(r"Could not get lock (\S+)\. It is held by process (\d+) \(([^)]*)\)")

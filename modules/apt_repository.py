@@ -123,7 +123,7 @@ class AptRepository(Resource, kind="apt_repository", identity="name"):
         files_of.write(host, self._path, "\n".join(lines) + "\n", self._key)
 
     def undo(self, prior: State) -> Self | None:
-        """Take away what was not there before."""
+        """Its file, and its key if that came with it, are removed."""
         if self.ensure == "absent" or prior.get("ensure") != "absent":
             return None
         return type(self)(name=self.name, ensure="absent")

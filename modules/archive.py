@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -22,7 +22,7 @@ from modules.fields import (
     identity,
     option,
 )
-from modules.paths import ancestors, remove, replaceable
+from modules.paths import UNFINISHED, ancestors, remove, replaceable
 
 if TYPE_CHECKING:
     from modules.unpack import Member  # which needs what is slow to load
@@ -75,6 +75,11 @@ class Archive(Resource, kind="archive", identity="path"):
         """A purge of its directory, which would take its files for strangers."""
         return (f"purge:{self.path}",)
 
+    def carries(self, host: HostView) -> Collection[str]:
+        """All that was unpacked, and the list of it."""
+        listed = self._listed(host.files) or {"entries": ()}
+        return [f"{self.path}/{name}" for name in (_LIST, *_with_ways(listed["entries"]))]
+
     def needs(self) -> Sequence[tuple[str, ...]]:
         """The directory, or the nearest managed one above it."""
         return ((f"path:{self.path}", *ancestors(self.path)),)
@@ -118,7 +123,7 @@ class Archive(Resource, kind="archive", identity="path"):
         self._publish(host, [self._stage_list(host, entries)])
 
     def undo(self, prior: State) -> Self | None:
-        """Files that were unpacked are removed."""
+        """What was unpacked is removed, with the directories that nothing else is in."""
         if self.ensure == "present" and prior.get("ensure") == "absent":
             return type(self)(path=self.path, ensure="absent")
         return None
@@ -245,9 +250,10 @@ class Archive(Resource, kind="archive", identity="path"):
 
     def _remove(self, host: Host, before: Entries, now: Entries) -> None:
         """Remove what was unpacked and is not any more; a directory only when nothing else is in it."""
-        for path in sorted(before, reverse=True):
+        for path in sorted(_with_ways(before), reverse=True):
             found = host.files.lstat(f"{self.path}/{path}")
-            if path in now or found is None or found.type != before[path][0]:
+            unpacked = before[path][0] if path in before else "directory"
+            if path in now or found is None or found.type != unpacked:
                 continue
             if found.type != "directory":
                 host.files.unlink(f"{self.path}/{path}")
@@ -261,8 +267,17 @@ class Archive(Resource, kind="archive", identity="path"):
             found = files.lstat(path)
             if found is not None and found.type == "directory":
                 yield from self._leftovers(files, path)
-            elif name.startswith(".") and name.endswith(".gitops-agent"):
+            elif name.startswith(".") and name.endswith(UNFINISHED):
                 yield path
+
+
+def _with_ways(entries: Iterable[str]) -> set[str]:
+    """Paths, and the directories that lead to them, which were made for them and are not listed."""
+    found = set(entries)
+    for path in entries:
+        while (path := os.path.dirname(path)) and path not in found:
+            found.add(path)
+    return found
 
 
 def _digested(parts: Iterator[bytes], digest: Any) -> Iterator[bytes]:  # noqa: ANN401  (a hash)

@@ -238,7 +238,7 @@ class Container(Resource, kind="container", identity="name"):
         _holder(host).restart(host, self._held())
 
     def undo(self, prior: State) -> Self | None:  # noqa: ARG002  (what others made before is refused, or was replaced)
-        """Absent: whatever was there when it came into Git carried our label, was given to us, or there was nothing."""
+        """The container is removed, and images that were pulled for it; all its volumes stay."""
         return None if self.ensure == "absent" else type(self)(name=self.name, ensure="absent")
 
     def recover(self, host: Host) -> None:

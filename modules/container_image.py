@@ -71,6 +71,6 @@ class ContainerImage(Resource, kind="container_image", identity="reference"):
             raise ResourceError(f"image {self.reference} is still needed: {needed}; remove what uses it first")
 
     def undo(self, prior: State) -> Self | None:
-        """Removed unless something uses it, if it was not there before."""
+        """It is removed unless something uses it."""
         ours = self.ensure == "present" and prior.get("ensure") == "absent"
         return type(self)(reference=self.reference, ensure="unused") if ours else None

@@ -95,7 +95,7 @@ class ContainerNetwork(Resource, kind="container_network", identity="name"):
                 engine.connect(self.name, name, place)
 
     def undo(self, prior: State) -> Self | None:
-        """Absent, if it was not there before."""
+        """It is removed unless something is in it."""
         was_absent = prior.get("ensure") == "absent" and self.ensure == "present"
         return type(self)(name=self.name, ensure="absent") if was_absent else None
 

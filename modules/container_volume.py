@@ -82,6 +82,6 @@ class ContainerVolume(Resource, kind="container_volume", identity="name"):
             )
 
     def undo(self, prior: State) -> Self | None:
-        """Absent, if it was not there before; only done where Git says `prune: delete`."""
+        """It stays with its data; only `prune: delete` removes it."""
         was_absent = prior.get("ensure") == "absent" and self.ensure == "present"
         return type(self)(name=self.name, ensure="absent") if was_absent else None

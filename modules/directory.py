@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -12,7 +12,7 @@ from modules.attributes import Attributed
 from modules.fields import ABSOLUTE_PATH, BOOLEAN, INTEGER, SOURCE_FOLDER, STRINGS, Folder, Leaf, identity, option
 from modules.globs import matcher
 from modules.modes import MODE
-from modules.paths import ancestors, placed, remove, replaceable, unit_file_refreshes
+from modules.paths import UNFINISHED, ancestors, placed, remove, replaceable, unit_file_refreshes
 
 _PLACEHOLDER = ".gitkeep"
 
@@ -23,7 +23,8 @@ class Directory(Attributed, kind="directory", identity="path"):
 
     Its parent must exist; declare it too. A field that is left out is not managed. What else is in the directory is
     never touched, except by `purge`, and by `ensure: absent` with `force`, which stops at anything that is mounted
-    there.
+    there. So one that leaves Git stays as long as it holds anything that does not leave with it, or is the home of an
+    account.
 
     With `source` every file, directory and link of a folder becomes a resource of its own, as if it were declared
     here: `file:/etc/app/main.conf`. What is declared elsewhere for one of these paths wins. A link is made as it is in
@@ -132,10 +133,22 @@ class Directory(Attributed, kind="directory", identity="path"):
             self.change_attributes(host, drift)
 
     def undo(self, prior: State) -> Self | None:
-        """A directory that was not there before is removed if it is empty; one that was is left as it is."""
+        """It is removed if all that is in it goes too and it is nobody's home; else it stays with what is in it."""
         if self.ensure == "present" and prior.get("ensure") == "absent":
             return type(self)(path=self.path, ensure="absent")
         return None
+
+    def bears(self, host: HostView, leaving: Collection[str]) -> str:
+        """What is in it that does not leave with it, or that it is somebody's home."""
+        found = host.files.lstat(self.path)
+        if found is None or found.type != "directory":
+            return ""
+        if name := host.accounts.home_at(self.path, found.uid):
+            return f"it is the home of {name}"
+        names = (name for name in host.files.listdir(self.path) if not name.endswith(UNFINISHED))
+        left = [name for name in names if f"{self.path}/{name}" not in leaving]
+        more = f" and {len(left) - 3} more" if len(left) > 3 else ""
+        return f"it holds {', '.join(left[:3])}{more}" if left else ""
 
     def recover(self, host: Host) -> None:
         """Remove a temporary directory."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -107,6 +107,10 @@ class Edit(Resource, kind="", identity="path"):
         """That the file is there."""
         return (f"content:{self.path}",)
 
+    def carries(self, host: HostView) -> Collection[str]:  # noqa: ARG002
+        """The file, if it was made for this."""
+        return (self.path,) if self.create else ()
+
     def excludes(self) -> Sequence[str]:
         """A resource that says all of its content."""
         return (f"content:{self.path}",)
@@ -179,7 +183,7 @@ class Edit(Resource, kind="", identity="path"):
         return text.encode(errors="surrogateescape"), self.edited(text).encode(errors="surrogateescape")
 
     def undo(self, prior: State) -> Self | None:
-        """What was not there before is taken out again, a file that was made with it; what was is left as it is."""
+        """What was not there before is taken out again; a file that was made for it goes when nothing is left in it."""
         if self.ensure == "present" and prior.get("content") in (self.missing, _NO_FILE):
             return replace(self, ensure="absent", create=prior.get("content") == _NO_FILE)
         return None

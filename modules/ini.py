@@ -122,6 +122,6 @@ class Ini(Edit, kind="ini", identity="path"):
         return re.compile(rf"[ \t]*{re.escape(self.key or '')}{between}[ \t]*")
 
     def undo(self, prior: State) -> Self | None:
-        """A setting that was not there before is taken out again."""
+        """The setting is taken out again if it was not there before."""
         undone = super().undo(prior)
         return undone and replace(undone, value=None)

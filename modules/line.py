@@ -111,6 +111,6 @@ class Line(Edit, kind="line", identity="path"):
             raise ResourceError(f"text of {self.id} refers to what match does not have: {error}") from error
 
     def undo(self, prior: State) -> Self | None:
-        """A line that was not there before is taken out again, as it is written here."""
+        """The line is taken out again if it was not there before."""
         undone = super().undo(prior)
         return undone and replace(undone, match=None, contains=None, backrefs=False)

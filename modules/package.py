@@ -173,7 +173,7 @@ class Package(Resource, kind="package", identity="name"):
         return wanted | {"hold": self.hold}
 
     def undo(self, prior: State) -> Self | None:
-        """Take away what was not there before; a version that was changed stays."""
+        """It is removed and never purged: configuration files and its data stay. Removing those is said by `ensure: purged`."""
         if self.ensure in GONE or prior.get("ensure") != "absent":
             return None
         return type(self)(name=self.name, ensure="absent")

@@ -11,6 +11,7 @@ from typing import Literal
 from modules.api import Files, FileView, ResourceError, Stat
 
 _UNIT_FILES = re.compile(r"/(etc|run|usr/lib|lib|usr/local/lib)/systemd/system(/|$)|/etc/containers/systemd(/|$)")
+UNFINISHED = ".gitops-agent"  # the end of the names of what is being written
 _HOPS = 40  # links in a row, as the kernel follows at most
 
 Wanted = Literal["file", "directory", "symlink"]

@@ -11,13 +11,12 @@ from typing import Self
 from modules.api import Drift, FileView, Host, HostView, Resource, ResourceError, State
 from modules.fields import ABSOLUTE_PATH, BOOLEAN, STRINGS, identity, internal, option
 from modules.globs import matcher
-from modules.paths import ancestors, remove
+from modules.paths import UNFINISHED, ancestors, remove
 
 MASS_COUNT = 5  # up to so many strangers need no second thought
 MASS_SHARE = 0.5
 MOST = 1000  # removed in one pass
 _SHOWN = 20
-_OURS = ".gitops-agent"  # the end of the names of what is being written
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +94,7 @@ class Purge(Resource, kind="purge", identity="path"):
             entries += len(names)
             for name in names:
                 path = f"{directory}/{name}" if directory else name
-                if name not in kept[directory] and not name.endswith(_OURS) and not excluded(path):
+                if name not in kept[directory] and not name.endswith(UNFINISHED) and not excluded(path):
                     strangers.append(path)
         return strangers, entries
 

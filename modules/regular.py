@@ -182,7 +182,7 @@ class Regular(Attributed, kind="", identity="path"):
         return host.files.read(self.path, DIFF_LIMIT), host.content(wanted)
 
     def undo(self, prior: State) -> Self | None:
-        """A file that was not there before is removed; one that was gets back what it was, if a backup was kept."""
+        """The file is removed; one that was there before gets back what it was, if `backup` kept a copy."""
         if self.ensure != "present":
             return None
         kept: dict[str, Any] = {"path": self.path, "backup": self.backup, "sensitive": self.secret}

@@ -102,7 +102,7 @@ class RpmRepository(Resource, kind="rpm_repository", identity="name"):
             host.run("rpm", f"--root={host.root}", "--import", f"{host.root}{key.path}")
 
     def undo(self, prior: State) -> Self | None:
-        """Take away what was not there before."""
+        """Its file, and its key if that came with it, are removed."""
         if self.ensure == "absent" or prior.get("ensure") != "absent":
             return None
         return type(self)(name=self.name, ensure="absent")

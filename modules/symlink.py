@@ -86,7 +86,7 @@ class Symlink(Resource, kind="symlink", identity="path"):
         host.files.make_symlink(self.path, self.target)
 
     def undo(self, prior: State) -> Self | None:
-        """A link that was not there before is removed; one that was gets its old target back."""
+        """The link is removed; one that was there before gets its old target back."""
         if self.ensure != "present":
             return None
         if prior.get("ensure") == "absent":

@@ -110,7 +110,7 @@ class Timer(Resource, kind="timer", identity="name"):
         }
 
     def undo(self, prior: State) -> Self | None:
-        """The timer is stopped and both files go, if they came with us."""
+        """The timer is stopped, and both of its files are removed."""
         return type(self)(name=self.name, ensure="absent") if prior.get("ensure") == "absent" else None
 
     def observe(self, host: HostView) -> State:

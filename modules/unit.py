@@ -197,7 +197,7 @@ class Unit(Resource, kind="unit", identity="name"):
         return self.text.desired(observed) | wanted
 
     def undo(self, prior: State) -> Self | None:
-        """Go back to how it was: what it brought is gone, and a unit that was not there is disabled and stopped."""
+        """It goes back to how it was: what it brought is gone, and a unit that was not there is stopped and disabled."""
         managed = {name for name, value in self.desired(prior).items() if value is not None}
         before = {name: value for name, value in prior.items() if name in managed and isinstance(value, bool)}
         if self.text.content and (prior.get("loaded") == "not-found" or prior.get("enabled") == "no unit file"):

@@ -30,6 +30,7 @@ HELP = (
 )
 EPILOG = "exit status: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (the monitoring-plugin convention)"
 MAX_MORE_LINES = 6  # of a message, after its first line
+MAX_SHOWN = 5  # of what left Git and stays
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,6 +77,7 @@ def _details(status: Mapping[str, Any], daemon: Mapping[str, Any]) -> Iterator[s
         yield from _source_lines(status)
         yield from _sync_lines(status)
         yield _operation_line(status)
+        yield from _released_lines(status["last_change"])
         yield from _health_lines(status)
         for item in status["owed"]:
             yield f"owed       {one_line(item['id'])}: {one_line(item['text'])}"
@@ -142,6 +144,15 @@ def _operation_line(status: Mapping[str, Any]) -> str:
     if operation["soak_until"]:
         waits.append(f"has to stay healthy until {clock(operation['soak_until'])}")
     return f"operation  {operation['state']:<9} {'; '.join([*waits, changed])}"
+
+
+def _released_lines(last: Mapping[str, Any] | None) -> Iterator[str]:
+    """What left Git with the last change and stays: a person may want to look."""
+    left = last.get("released", ()) if last else ()
+    for found in left[:MAX_SHOWN]:
+        yield f"  {paint('released', RESULT_COLOUR['released'])} {one_line(found['id']):<32} {first_line(found['message'])}"
+    if len(left) > MAX_SHOWN:
+        yield f"  and {len(left) - MAX_SHOWN} more: agentctl log"
 
 
 def _health_lines(status: Mapping[str, Any]) -> Iterator[str]:

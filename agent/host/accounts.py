@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -36,7 +37,7 @@ class LocalAccounts:
             self._groups = _file_names("group", "/etc/group", files)
         else:
             self._users, self._groups = _machine_users(), _machine_groups()
-        self._files = files
+        self._files, self._elsewhere = files, bool(root)
         self.forget()
 
     def forget(self) -> None:
@@ -59,6 +60,21 @@ class LocalAccounts:
     def group_id(self, name: str) -> int:
         """The gid of a name or of a number as text. Raises ResourceError when the host has no such group."""
         return self._id(self._groups, name)
+
+    def home_at(self, path: str, uid: int) -> str:
+        """The name of whoever has the directory at `path`, which `uid` owns, as home; empty when nobody has.
+
+        Asked are the accounts of the local file, and the owner, whom a directory service may know: it cannot be asked
+        for everybody.
+        """
+        lines = _accounts(self._files, "/etc/passwd")
+        name = next((fields[0] for fields in lines if len(fields) > 5 and _is_home(fields[5], path)), "")
+        if name or self._elsewhere:
+            return name
+        import pwd
+
+        owner = _or_none(lambda: pwd.getpwuid(uid))
+        return owner.pw_name if owner is not None and _is_home(owner.pw_dir, path) else ""
 
     def _name(self, names: _Names, number: int) -> str:
         key = (names.sort, number)
@@ -138,11 +154,21 @@ def _file_names(sort: str, file: str, files: LocalFileView) -> _Names:
 
 def _entries(files: LocalFileView, file: str) -> Mapping[str, int]:
     """Names and numbers of a file in the form of passwd(5) and group(5); lines in another form are not accounts."""
-    if files.lstat(file) is None:
-        return {}
     entries: dict[str, int] = {}
-    for line in files.read(file, _LARGEST).decode("utf-8", "surrogateescape").splitlines():
-        name, _, number, *_ = [*line.split(":"), "", "", ""][:4]
-        if name and number.isascii() and number.isdigit():
+    for name, _, number, *_ in _accounts(files, file):
+        if number.isascii() and number.isdigit():
             entries.setdefault(name, int(number))
     return entries
+
+
+def _is_home(directory: str, path: str) -> bool:
+    return bool(directory) and os.path.normpath(directory) == path
+
+
+def _accounts(files: LocalFileView, file: str) -> Iterator[list[str]]:
+    """The fields of each line that may be an account."""
+    if files.lstat(file) is not None:
+        for line in files.read(file, _LARGEST).decode("utf-8", "surrogateescape").splitlines():
+            fields = line.split(":")
+            if len(fields) > 2 and fields[0]:
+                yield fields

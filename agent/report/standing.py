@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from agent.apply import BLOCKED, FAILED, PENDING
+from agent.apply import BLOCKED, FAILED, PENDING, RELEASED, Outcome
 from agent.causes import DRIFT
 from agent.errors import FetchFailed, RevisionError, RevisionRejected
 from agent.health import worst
@@ -16,7 +16,7 @@ from agent.report.conditions import OF_REVISIONS, Condition, conditions_of, wait
 from agent.source import Revision, WorkingTree
 from agent.status import FORMAT
 
-MAX_PROBLEMS = 100  # in the status file; the audit trail has them all
+MAX_PROBLEMS, MAX_RELEASED = 100, 20  # in the status file; the audit trail has them all
 PROBLEMS = (FAILED, BLOCKED, PENDING)
 
 
@@ -78,7 +78,14 @@ def _operation(report: Report, now: float) -> dict[str, Any]:
         "at": now,
         "seconds": round(report.seconds, 3),
         "summary": summary(report.counts),
+        "released": _released(report.outcomes),
     }
+
+
+def _released(outcomes: Sequence[Outcome]) -> list[dict[str, str]]:
+    """What left Git and stays on the host, and why."""
+    found = [outcome for outcome in outcomes if outcome.result == RELEASED]
+    return [{"id": outcome.id, "message": outcome.message} for outcome in found[:MAX_RELEASED]]
 
 
 def _sync_state(report: Report) -> str:

@@ -28,7 +28,7 @@ LOOKING = {  # what modules.api.HostView and its parts have, and nothing more
     "host": ("root", "files", "accounts", "engine", "probe", "content"),
     "files": ("lstat", "read", "digest", "readlink", "listdir", "xattr", "flags", "default_label"),
     "engine": ("program", "quadlet", "containers", "inspect", "image", "newest", "network", "volume", "users"),
-    "accounts": ("user_name", "group_name", "user_id", "group_id"),
+    "accounts": ("user_name", "group_name", "user_id", "group_id", "home_at"),
 }
 
 

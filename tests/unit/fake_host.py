@@ -172,7 +172,10 @@ class FakeFiles:
 
 
 class FakeAccounts:
-    """Only root, and numbers."""
+    """Only root, and numbers; and homes, by path."""
+
+    def __init__(self) -> None:
+        self.homes: dict[str, str] = {}
 
     def user_name(self, uid: int) -> str:
         return "root" if uid == 0 else str(uid)
@@ -187,6 +190,9 @@ class FakeAccounts:
 
     def group_id(self, name: str) -> int:
         return self.user_id(name)
+
+    def home_at(self, path: str, uid: int) -> str:
+        return self.homes.get(path, "")
 
 
 class FakeHost:

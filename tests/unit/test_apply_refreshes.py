@@ -132,15 +132,16 @@ def test_a_change_and_a_removal_restart_once(world: World) -> None:
 
 
 def test_a_removal_that_fails_restarts_nobody(world: World) -> None:
-    watching = unit(WEB, restart_on="['directory:/srv/*']")
-    world.run("  - directory: /srv/data\n" + watching)
-    world.host.files.put("/srv/data/theirs", "x")
+    watching = unit(WEB, restart_on="['package:*']")
+    world.apt.offer("tree", "1.0")
+    world.run("  - package: tree\n" + watching)
+    mend = world.fail("apt-get", "tree-")
     for _ in range(2):
-        assert world.run(watching)["directory:/srv/data"] == "failed"
+        assert world.run(watching)["package:tree"] == "failed"
     assert world.systemd.starts[WEB] == 1
     assert world.owed() == []
-    world.host.files.drop("/srv/data/theirs")
-    assert world.run(watching)["directory:/srv/data"] == "removed"
+    mend()
+    assert world.run(watching)["package:tree"] == "removed"
     assert world.systemd.starts[WEB] == 2
 
 

@@ -123,6 +123,22 @@ def test_what_a_newer_one_does_not_hold_goes_and_what_is_theirs_stays(held: Hold
     assert not (held.root / "opt" / ".gitops-agent.archive").exists()
 
 
+def test_the_directory_of_an_archive_goes_with_it_and_stays_for_what_is_theirs(held: Holding) -> None:
+    held.files["files/a"] = files(changed={"old/deep/file": b""})
+    directory, other = {"directory": "/opt"}, {"file": "/other", "content": ""}
+    held.converged([directory, WISH, other])
+    held.converged([other])
+    assert not (held.root / "opt").exists()
+    held.converged([directory, WISH, other])
+    (held.root / "opt" / "old" / "deep" / "theirs").touch()
+    removals = {removal.entry.id: removal for removal in held.plan([other]).removals}
+    assert removals["archive:/opt"].undo is not None
+    for _ in range(2):  # what is deep inside is seen once the archive is gone
+        held.apply([other])
+    assert unpacked(held.root) == {"old/deep/theirs": b""}
+    assert held.converged([other]) == []
+
+
 def test_leading_directories_can_be_left_out(held: Holding) -> None:
     held.files["files/a"] = files(top="./tool-1.0/")
     held.converged([{**WISH, "strip": 1}])

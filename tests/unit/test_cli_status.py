@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,15 @@ def test_the_first_line_and_the_exit_status(runtime: Runtime, found: Any, pid: i
     found_status, lines = runtime.show(found, pid=pid)
     assert lines[0].startswith(said)
     assert found_status == ended
+
+
+def test_what_left_git_and_stays_is_named(runtime: Runtime) -> None:
+    left = [{"id": f"directory:/{name}", "message": "left as it is: it holds x"} for name in range(7)]
+    last = {"at": NOW - 60, "summary": "7 released", "seconds": 0.4, "released": left}
+    _, lines = runtime.show(status(last_change=last))
+    first = next(number for number, line in enumerate(lines) if line.startswith("  released"))
+    assert re.fullmatch("  released directory:/0 +left as it is: it holds x", lines[first])
+    assert lines[first + 5] == "  and 2 more: agentctl log"
 
 
 def test_a_daemon_that_never_got_a_pass_done_says_why_on_one_line(runtime: Runtime) -> None:

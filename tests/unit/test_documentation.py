@@ -117,6 +117,7 @@ def emitted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any
         Outcome("file:/a", "converged", "hosts/a.yaml:2", {"mode": Change("0644", "0600")}),
         Outcome("file:/b", FAILED, "hosts/a.yaml:4", {"mode": Change("0644", "0600")}, message="no"),
         Outcome("unit:c.service", "in_sync", owed="restart"),
+        Outcome("directory:/d", "released", message="it holds e"),
     ]
     (tmp_path / "tree").mkdir()
     report = Report(

@@ -52,6 +52,19 @@ def test_accounts_of_another_root_are_those_of_its_files(root: Path) -> None:
             accounts.user_id(name)
 
 
+def test_homes_are_those_of_the_local_file_and_of_the_owner(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    accounts = LocalView(root=str(root)).accounts
+    assert [accounts.home_at(path, 0) for path in ("/root", "/srv", "/srv/data")] == ["root", "web-data", ""]
+    here = pwd.getpwuid(os.geteuid())
+    assert LocalView().accounts.home_at(here.pw_dir, 0) != ""
+    known = pwd.struct_passwd(("alice", "x", 4_000_000_002, 100, "", "/net/alice/", "/bin/sh"))
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: {4_000_000_002: known}[uid])
+    machine = LocalView().accounts
+    assert machine.home_at("/net/alice", 4_000_000_002) == "alice", "whom only a directory service knows"
+    assert machine.home_at("/net/bob", 4_000_000_002) == ""
+    assert machine.home_at("/net/alice", 4_000_000_003) == ""
+
+
 def test_an_empty_root_knows_root_only(tmp_path: Path) -> None:
     accounts = LocalView(root=str(tmp_path)).accounts
     assert (accounts.user_id("root"), accounts.group_id("root"), accounts.user_name(0)) == (0, 0, "root")

@@ -104,14 +104,15 @@ def test_removal_is_in_reverse_order(world: World) -> None:
 
 
 def test_a_removal_that_failed_stays_owned_and_is_tried_again(world: World) -> None:
-    world.run(KEPT + "  - directory: /srv/web\n")
-    world.host.files.put("/srv/web/theirs", "x")
+    world.apt.offer("tree", "1.0")
+    world.run(KEPT + "  - package: tree\n")
+    mend = world.fail("apt-get", "tree-")
     for _ in range(2):
-        assert world.run(KEPT)["directory:/srv/web"] == "failed"
-        assert "directory:/srv/web" in world.inventory()
-    assert world.trail("directory:/srv/web") == ["converged", "failed"]
-    world.host.files.drop("/srv/web/theirs")
-    assert world.run(KEPT)["directory:/srv/web"] == "removed"
+        assert world.run(KEPT)["package:tree"] == "failed"
+        assert "package:tree" in world.inventory()
+    assert world.trail("package:tree") == ["converged", "failed"]
+    mend()
+    assert world.run(KEPT)["package:tree"] == "removed"
 
 
 def test_a_mass_removal_waits_for_a_person(world: World) -> None:

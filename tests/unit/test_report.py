@@ -15,7 +15,7 @@ from agent.apply import BLOCKED, CONVERGED, FAILED, IN_SYNC, PENDING, RELEASED, 
 from agent.errors import FetchFailed, ManifestInvalid, Place, Problem, RevisionRejected, StateUnusable
 from agent.lock import held
 from agent.report import Report, remarks, report_to_json, summary
-from agent.report.standing import MAX_PROBLEMS, status_of
+from agent.report.standing import MAX_PROBLEMS, MAX_RELEASED, status_of
 from agent.source import Revision
 from agent.status import EXIT_STATUS, read_status, write_status
 from modules.api import Change
@@ -100,6 +100,13 @@ def test_the_last_change_stays() -> None:
     later = status_of(report(FAILED), changed, {})
     assert later["last_change"] == changed["last_change"]
     assert later["operation"]["result"] == "failed"
+
+
+def test_what_left_git_and_stays_is_named() -> None:
+    left = [Outcome(f"directory:/{name}", RELEASED, message="it holds x") for name in range(MAX_RELEASED + 1)]
+    named = status_of(replace(report(), outcomes=left), {}, {})["last_change"]["released"]
+    assert named[0] == {"id": "directory:/0", "message": "it holds x"}
+    assert len(named) == MAX_RELEASED
 
 
 def test_the_revisions_that_were_applied_attempted_and_good_are_told_apart() -> None:
