@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from modules.api import Drift, Host, HostView, Observation, ResourceError
+from modules.container_health import check
 from modules.container_held import Held, seen
 from modules.container_options import endpoint, options_of
-from modules.container_swap import Place, Wanted
+from modules.container_swap import Begun, Place, Wanted
 
 
 def observe(host: HostView, wanted: Sequence[Held]) -> list[Observation]:
@@ -16,8 +17,9 @@ def observe(host: HostView, wanted: Sequence[Held]) -> list[Observation]:
 
 
 def apply(host: Host, steps: Sequence[tuple[Held, Drift]]) -> list[ResourceError | None]:
-    """Make, replace, start, stop or remove each."""
-    return [_applied(host, held, drift) for held, drift in steps]
+    """Make, replace, start, stop or remove each; then see all that were started stay up, which costs one wait for all."""
+    begun = [_begun(host, held, drift) for held, drift in steps]
+    return [_concluded(host, held, drift, was) for (held, drift), was in zip(steps, begun, strict=True)]
 
 
 def restart(host: Host, held: Held) -> None:
@@ -31,33 +33,45 @@ def recover(host: Host, held: Held) -> None:
     _place(host, held).tidy(running=held.running)
 
 
-def _applied(host: Host, held: Held, drift: Drift) -> ResourceError | None:
+def _begun(host: Host, held: Held, drift: Drift) -> Begun | ResourceError:
     try:
-        _apply(host, held, drift)
-        if "registry" in drift and set(drift) & {"ensure", "registry"} == set(drift):
-            return ResourceError(str(drift["registry"].before))
+        return _begin(host, held, drift)
     except ResourceError as error:
         return error
-    return None
 
 
-def _apply(host: Host, held: Held, drift: Drift) -> None:
+def _concluded(host: Host, held: Held, drift: Drift, begun: Begun | ResourceError) -> ResourceError | None:
+    if isinstance(begun, ResourceError):
+        return begun
+    try:
+        if begun.started is not None:
+            check(host.engine, held.name, started=begun.started)
+    except ResourceError as error:
+        return error
+    if "registry" in drift and set(drift) & {"ensure", "registry"} == set(drift):
+        return ResourceError(str(drift["registry"].before))
+    return begun.trouble
+
+
+def _begin(host: Host, held: Held, drift: Drift) -> Begun:
     place = _place(host, held)
     if held.ensure == "absent":
         place.remove()
         held.files.drop(host)
     elif drift.keys() - {"ensure", "registry"}:
-        place.make(_wanted(host, held), running=held.running)
+        begun = place.make(_wanted(host, held), running=held.running)
         held.files.drop_others(host)
+        return begun
     elif "ensure" not in drift:
-        return
+        return Begun()
     elif not held.running:
         place.stop()
     elif drift["ensure"].before == "paused":
         host.engine.unpause(held.name)
     else:
         held.files.write(host, held.secrets(host))
-        place.start()
+        return Begun(place.start())
+    return Begun()
 
 
 def _place(host: Host, held: Held) -> Place:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 from modules.api import Engine, EngineView, Json, ResourceError
@@ -28,13 +29,19 @@ def refuse_stranger(engine: EngineView, name: str, labels: Mapping[str, str] | N
         )
 
 
-def check(engine: Engine, name: str) -> None:
-    """See that a started container stays up and healthy. Raises ResourceError with its last lines."""
+def check(engine: Engine, name: str, *, started: float | None = None) -> None:
+    """See that a container stays up and healthy since it was started (time.monotonic; now, when that is not known).
+
+    So what was started together is watched one after another, in no more time than the slowest takes. Raises
+    ResourceError with its last lines.
+    """
     found = engine.inspect(name)
     if found is None:
         raise ResourceError(f"container {name} was removed while it was starting; the next pass makes it anew")
     bound = _healthy_seconds(found)
-    trouble = _trouble(engine.settled(name, steady_seconds=STEADY_SECONDS, healthy_seconds=bound), bound)
+    passed = 0.0 if started is None else time.monotonic() - started
+    settled = engine.settled(name, steady_seconds=STEADY_SECONDS - passed, healthy_seconds=bound - passed)
+    trouble = _trouble(settled, bound)
     if trouble:
         lines = engine.logs(name, LOG_LINES).strip()
         wrote = f"its last lines: {lines}" if lines else "it wrote nothing"

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from modules.api import Drift, Engine, Host, HostView, Json, Resource, ResourceError, State, Value
-from modules.container_host import ENGINE_NEEDS, OURS_LABEL, chosen, pairs, refuse_another_root
+from modules.api import Engine, EngineView, Json, ResourceError, State
+from modules.container_host import OURS_LABEL
 from modules.container_networks import ADDRESS, SUBNET
-from modules.container_values import LABELS, object_name, text_type
-from modules.fields import BOOLEAN, NAME, STRING_MAP, choice, identity, option
+from modules.container_part import Part
+from modules.container_values import object_name, text_type
+from modules.fields import BOOLEAN, NAME, choice, identity, option
 
 NETWORK_NAME = text_type("network name", object_name("network"))
 
 
 @dataclass(frozen=True, kw_only=True)
-class ContainerNetwork(Resource, kind="container_network", identity="name"):
+class ContainerNetwork(Part, kind="container_network", identity="name"):
     """A network of the container engine.
 
     A field that is left out is not managed, so a network that somebody else made is in sync when it has what is asked
     for. An engine changes no network: one that differs is made anew, if we made it and no container is in it; with
     `force: true` its containers are taken out of it and put into the new one, which interrupts their connections.
+
+    With `container_engine: quadlet` it is the unit NAME-network.service, made of /etc/containers/systemd/NAME.network,
+    and the units of containers in it are ordered after that.
     """
+
+    what = "network"
 
     name: str = identity(NETWORK_NAME, "The network's name.")
     ensure: str = option(choice("present", "absent"), "Whether it exists.", "present")
@@ -31,77 +37,64 @@ class ContainerNetwork(Resource, kind="container_network", identity="name"):
     ipv6: bool | None = option(BOOLEAN, "Whether it has IPv6 as well.")
     subnet: str | None = option(SUBNET, "The range of its addresses.")
     gateway: str | None = option(ADDRESS, "The host's address in it.")
-    options: Mapping[str, str] | None = option(STRING_MAP, "Options of its driver.")
-    labels: Mapping[str, str] | None = option(LABELS, "Labels.")
     force: bool = option(BOOLEAN, "Make it anew even when containers are in it.", default=False)
 
     def problems(self) -> Sequence[str]:
         """A gateway belongs to a range."""
         return ["gateway needs subnet, the range that it is in"] if self.gateway and not self.subnet else []
 
-    def provides(self) -> Sequence[str]:
-        """Its name, for the containers in it."""
-        return () if self.ensure == "absent" else (f"network:{self.name}",)
-
-    def needs(self) -> Sequence[tuple[str, ...]]:
-        """The engine."""
-        return ENGINE_NEEDS
-
-    def desired(self, observed: State) -> State:  # noqa: ARG002  (no wish is relative)
-        """What is given."""
-        if self.ensure == "absent":
-            return {"ensure": "absent"}
-        return {
-            "ensure": "present",
-            "driver": self.driver,
-            "internal": self.internal,
-            "ipv6": self.ipv6,
-            "subnet": self.subnet,
-            "gateway": self.gateway,
-            "options": pairs(self.options),
-            "labels": pairs(self.labels),
-        }
-
-    def observe(self, host: HostView) -> State:
+    def found(self, engine: EngineView) -> Json | None:
         """What the engine shows of it. Raises ResourceError."""
-        refuse_another_root(host)
-        found = host.engine.network(self.name)
-        if found is None:
-            return {"ensure": "absent"}
+        return engine.network(self.name)
+
+    def shown(self, found: Json) -> State:
+        """What it was made with."""
         ranges = _range(found, self.subnet)
-        state: dict[str, Value] = {
-            "ensure": "present",
-            "driver": found["Driver"],
+        return {
             "internal": found["Internal"],
             "ipv6": found["EnableIPv6"],
             "subnet": ranges.get("Subnet"),
             "gateway": ranges.get("Gateway"),
-            "options": pairs(chosen(found.get("Options"), self.options)),
-            "labels": pairs(chosen(found.get("Labels"), self.labels)),
         }
-        return state
-
-    def apply(self, host: Host, drift: Drift) -> None:
-        """Make it, make it anew, or remove it. Raises ResourceError."""
-        engine = host.engine
-        members: Mapping[str, Json] = {}
-        if "ensure" not in drift:
-            members = {name: _place(engine, name, self.name) for name in self._replaceable(engine, sorted(drift))}
-        if self.ensure == "absent" or "ensure" not in drift:
-            self._remove(engine, members)
-        if self.ensure == "present":
-            engine.create_network(self._options())
-            for name, place in members.items():
-                engine.connect(self.name, name, place)
 
     def undo(self, prior: State) -> Self | None:
         """It is removed unless something is in it."""
-        was_absent = prior.get("ensure") == "absent" and self.ensure == "present"
-        return type(self)(name=self.name, ensure="absent") if was_absent else None
+        return super().undo(prior)
+
+    def make(self, engine: Engine) -> None:
+        """Have the engine make it. Raises ResourceError."""
+        ranges = [{"Subnet": self.subnet, **({"Gateway": self.gateway} if self.gateway else {})}] if self.subnet else []
+        options: Json = {
+            "Name": self.name,
+            "CheckDuplicate": True,
+            "Driver": self.driver or "bridge",
+            "Internal": bool(self.internal),
+            "EnableIPv6": bool(self.ipv6),
+            "Options": dict(self.options or {}),
+            "Labels": self.asked["labels"],
+            **({"IPAM": {"Config": ranges}} if ranges else {}),
+        }
+        engine.create_network(options)
+
+    def remove(self, engine: Engine) -> None:
+        """Remove it; nothing may be in it. Raises ResourceError."""
+        engine.remove_network(self.name)
+
+    def clear(self, engine: Engine, differing: Sequence[str]) -> Mapping[str, Json]:
+        """Take out the containers that are to be in the new one too, and remove it. Raises ResourceError when that may not be."""
+        members = {name: _place(engine, name, self.name) for name in self._replaceable(engine, differing)}
+        for name in members:
+            engine.disconnect(self.name, name)
+        self.remove(engine)
+        return members
+
+    def put_back(self, engine: Engine, name: str, place: Json) -> None:
+        """Put a container into the new one, as it was in the one before. Raises ResourceError."""
+        engine.connect(self.name, name, place)
 
     def _replaceable(self, engine: Engine, differing: Sequence[str]) -> Sequence[str]:
         """The containers that are to be in the new network too. Raises ResourceError when it may not be made anew."""
-        found = engine.network(self.name)
+        found = self.found(engine)
         what = f"network {self.name} differs in {', '.join(differing)}"
         if found is not None and OURS_LABEL not in (found.get("Labels") or {}):
             raise ResourceError(
@@ -111,24 +104,6 @@ class ContainerNetwork(Resource, kind="container_network", identity="name"):
         if members and not self.force:
             raise ResourceError(f"{what}, and {', '.join(members)} would lose it; set force: true to make it anew")
         return members
-
-    def _remove(self, engine: Engine, members: Iterable[str]) -> None:
-        for name in members:
-            engine.disconnect(self.name, name)
-        engine.remove_network(self.name)
-
-    def _options(self) -> Json:
-        ranges = [{"Subnet": self.subnet, **({"Gateway": self.gateway} if self.gateway else {})}] if self.subnet else []
-        return {
-            "Name": self.name,
-            "CheckDuplicate": True,
-            "Driver": self.driver or "bridge",
-            "Internal": bool(self.internal),
-            "EnableIPv6": bool(self.ipv6),
-            "Options": dict(self.options or {}),
-            "Labels": {**(self.labels or {}), OURS_LABEL: "network"},
-            **({"IPAM": {"Config": ranges}} if ranges else {}),
-        }
 
 
 def _place(engine: Engine, name: str, network: str) -> Json:

@@ -34,6 +34,14 @@ class Wanted:
 
 
 @dataclass(frozen=True)
+class Begun:
+    """What came of a change so far."""
+
+    started: float | None = None  # when it was started (time.monotonic), if nobody has seen yet whether it stays up
+    trouble: ResourceError | None = None  # why it may not be of the newest image
+
+
+@dataclass(frozen=True)
 class Place:
     """One container's place on an engine; every method raises ResourceError."""
 
@@ -41,31 +49,30 @@ class Place:
     name: str
     adopt: bool = False  # take what somebody else made
 
-    def make(self, wanted: Wanted, *, running: bool) -> None:
-        """Create the container, or put a new one in the place of the one before."""
+    def make(self, wanted: Wanted, *, running: bool) -> Begun:
+        """Create the container, or put a new one in the place of the one before, which is seen through at once."""
         self.tidy(running=running)
         brought = bring(self.engine, wanted.options["Image"], wanted.pull)
         found = self._ours("")
         known = recorded(labels_of(found) if found else {})
         labels = {**wanted.options["Labels"], IMAGES_LABEL: record(brought, known)}
         options = {**wanted.options, "Labels": labels}
+        started = None
         if found is not None:
             self._refuse_again(labels[SPEC_LABEL], brought)
             self._replace(found, options, wanted.networks, running=running)
         else:
             self._create("", options, wanted.networks)
-            if running:
-                self.start()
+            started = self.start() if running else None
         self._discard(FAILED)
         discard(self.engine, known, (brought.id, found["Image"] if found else ""))
-        if brought.trouble is not None:
-            raise brought.trouble
+        return Begun(started, brought.trouble)
 
-    def start(self) -> None:
-        """Start the container and see it run; its last lines are in the error when it does not."""
+    def start(self) -> float:
+        """Start the container; when that was (time.monotonic). Whether it stays up is still to be seen."""
         self._ours("")
         self.engine.start(self.name)
-        check(self.engine, self.name)
+        return time.monotonic()
 
     def stop(self) -> None:
         """Stop the container within its own stop time-out."""
@@ -130,7 +137,7 @@ class Place:
             engine.rename(name, name + OLD)
             engine.rename(name + NEW, name)
             if running:
-                self.start()
+                check(engine, name, started=self.start())
         except ResourceError as error:
             then = self._taken_back(running=found["State"]["Running"])
             raise ResourceError(f"{then}: {error}") from error

@@ -6,23 +6,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from modules.api import Drift, Host, HostView, Resource, ResourceError, State
-from modules.container_host import ENGINE_NEEDS, OURS_LABEL, chosen, pairs, refuse_another_root
-from modules.container_values import LABELS, object_name, text_type
+from modules.api import Engine, EngineView, Json, ResourceError, State
+from modules.container_part import Part
+from modules.container_values import object_name, text_type
 from modules.fields import NAME, STRING_MAP, choice, identity, option
 
 VOLUME_NAME = text_type("volume name", object_name("volume"))
 
 
 @dataclass(frozen=True, kw_only=True)
-class ContainerVolume(Resource, kind="container_volume", identity="name"):
+class ContainerVolume(Part, kind="container_volume", identity="name"):
     """A named volume of the container engine.
 
     It holds data, so it is never made anew, and it stays when it leaves Git, unless it has `prune: delete`. Removing it is
     said outright: `ensure: absent`.
+
+    With `container_engine: quadlet` it is the unit NAME-volume.service, made of /etc/containers/systemd/NAME.volume, and
+    the units of containers that mount it are ordered after that.
     """
 
     prune = "release"
+    what = "volume"
 
     name: str = identity(VOLUME_NAME, "The volume's name.")
     ensure: str = option(
@@ -30,58 +34,38 @@ class ContainerVolume(Resource, kind="container_volume", identity="name"):
     )
     driver: str | None = option(NAME, "Its driver; the engine's default is `local`.")
     options: Mapping[str, str] | None = option(STRING_MAP, "Options of its driver, such as `type`, `o` and `device`.")
-    labels: Mapping[str, str] | None = option(LABELS, "Labels.")
 
-    def provides(self) -> Sequence[str]:
-        """Its name, for the containers that mount it."""
-        return () if self.ensure == "absent" else (f"volume:{self.name}",)
-
-    def needs(self) -> Sequence[tuple[str, ...]]:
-        """The engine."""
-        return ENGINE_NEEDS
-
-    def desired(self, observed: State) -> State:  # noqa: ARG002  (no wish is relative)
-        """What is given."""
-        if self.ensure == "absent":
-            return {"ensure": "absent"}
-        return {
-            "ensure": "present",
-            "driver": self.driver,
-            "options": pairs(self.options),
-            "labels": pairs(self.labels),
-        }
-
-    def observe(self, host: HostView) -> State:
+    def found(self, engine: EngineView) -> Json | None:
         """What the engine shows of it. Raises ResourceError."""
-        refuse_another_root(host)
-        found = host.engine.volume(self.name)
-        if found is None:
-            return {"ensure": "absent"}
-        return {
-            "ensure": "present",
-            "driver": found["Driver"],
-            "options": pairs(chosen(found.get("Options"), self.options)),
-            "labels": pairs(chosen(found.get("Labels"), self.labels)),
-        }
+        return engine.volume(self.name)
 
-    def apply(self, host: Host, drift: Drift) -> None:
-        """Make or remove it. Raises ResourceError, for one that differs too: its data would be lost."""
-        engine = host.engine
-        if self.ensure == "absent":
-            engine.remove_volume(self.name)
-        elif "ensure" in drift:
-            labels = {**(self.labels or {}), OURS_LABEL: "volume"}
-            options = dict(self.options or {})
-            engine.create_volume(
-                {"Name": self.name, "Driver": self.driver or "local", "DriverOpts": options, "Labels": labels}
-            )
-        else:
-            raise ResourceError(
-                f"volume {self.name} was made with another {' and '.join(sorted(drift))}, which no engine changes; making it "
-                f"anew would lose its data: move that, then `{engine.program} volume rm {self.name}`"
-            )
+    def shown(self, found: Json) -> State:  # noqa: ARG002  (it has nothing but what networks have too)
+        """Nothing more."""
+        return {}
 
     def undo(self, prior: State) -> Self | None:
         """It stays with its data; only `prune: delete` removes it."""
-        was_absent = prior.get("ensure") == "absent" and self.ensure == "present"
-        return type(self)(name=self.name, ensure="absent") if was_absent else None
+        return super().undo(prior)
+
+    def make(self, engine: Engine) -> None:
+        """Have the engine make it. Raises ResourceError."""
+        options = dict(self.options or {})
+        engine.create_volume(
+            {
+                "Name": self.name,
+                "Driver": self.driver or "local",
+                "DriverOpts": options,
+                "Labels": self.asked["labels"],
+            }
+        )
+
+    def remove(self, engine: Engine) -> None:
+        """Remove it with all its data. Raises ResourceError."""
+        engine.remove_volume(self.name)
+
+    def clear(self, engine: Engine, differing: Sequence[str]) -> Mapping[str, Json]:
+        """Refuse: its data would be lost."""
+        raise ResourceError(
+            f"volume {self.name} was made with another {' and '.join(differing)}, which no engine changes; making it anew "
+            f"would lose its data: move that, then `{engine.program} volume rm {self.name}`"
+        )

@@ -1,4 +1,4 @@
-"""A container as the text of a Quadlet file (podman-systemd.unit(5)), for Podman 5.
+"""Containers, networks and volumes as the texts of Quadlet files (podman-systemd.unit(5)), for Podman 5.
 
 `%` and `$` mean something to systemd in every command line that Quadlet makes of it, so both are doubled.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from modules.container_ports import binding
@@ -24,7 +24,6 @@ _SIMPLE = {  # one key, one value
     "shm_size": "ShmSize",
 }
 _REPEATED = {  # one key for each value
-    "volumes": "Volume",
     "tmpfs": "Tmpfs",
     "dns": "DNS",
     "dns_search": "DNSSearch",
@@ -36,24 +35,59 @@ _REPEATED = {  # one key for each value
     "devices": "AddDevice",
     "sysctls": "Sysctl",
 }
+_OF_A_PART = {"driver": "Driver", "subnet": "Subnet", "gateway": "Gateway"}
+_FLAGS_OF_A_PART = {"internal": "Internal", "ipv6": "IPv6"}
 _ARGUMENTS = {"memory": "--memory", "memory_reservation": "--memory-reservation", "cpus": "--cpus"}  # without a key
 
 
+def parts_of(fields: Mapping[str, Any], files: Collection[str]) -> list[str]:
+    """Of these Quadlet files those of a container's networks and volumes: it names them, so that systemd orders it after them."""
+    networks = {*fields.get("networks", ()), fields.get("network_mode", "")}
+    volumes = {volume.partition(":")[0] for volume in fields.get("volumes", ())}
+    named = {f"{name}.network" for name in networks} | {f"{name}.volume" for name in volumes}
+    return sorted(named.intersection(files))
+
+
 def unit_text(
-    name: str, fields: Mapping[str, Any], env: Mapping[str, str], labels: Mapping[str, str], files: Mapping[str, str]
+    name: str,
+    fields: Mapping[str, Any],
+    env: Mapping[str, str],
+    labels: Mapping[str, str],
+    files: Mapping[str, str],
+    parts: Collection[str] = (),
 ) -> str:
-    """The whole file; `files` are lines of the [Container] section for what lies in files: secrets, and variables."""
+    """The whole file of a container.
+
+    `files` are lines of the [Container] section for what lies in files: secrets, and variables; `parts` the Quadlet files
+    of its networks and volumes.
+    """
     mode = str(fields.get("network_mode", ""))
     shared = mode.removeprefix("container:") if mode.startswith("container:") else ""
-    parts = {
+    sections = {
         "Unit": [f"Description=Container {name}", *_bound_to(shared)],
-        "Container": [f"ContainerName={name}", "Pull=never", *_container(fields), *_words("Environment", env),
+        "Container": [f"ContainerName={name}", "Pull=never", *_container(fields, parts), *_words("Environment", env),
                       *_words("Label", labels), *(f"{key}={_doubled(value)}" for key, value in files.items())],
         "Service": [f"Restart={_RESTART[str(fields.get('restart', 'no')).partition(':')[0]]}"],
         "Install": ["WantedBy=multi-user.target"] if fields.get("restart", "no") != "no" else [],
     }  # fmt: skip
+    return _sections(sections)
+
+
+def part_text(what: str, name: str, asked: Mapping[str, Any]) -> str:
+    """The whole file of a network or volume, without its first line; `asked` are its fields that were given."""
+    section = what.capitalize()
+    lines = [f"{section}Name={name}"]
+    lines += [f"{key}={_doubled(asked[field])}" for field, key in _OF_A_PART.items() if field in asked]
+    lines += [f"{key}=true" for field, key in _FLAGS_OF_A_PART.items() if asked.get(field)]
+    lines += [f"PodmanArgs={_word(f'--opt={key}={text}')}" for key, text in sorted(asked.get("options", {}).items())]
+    lines += _words("Label", asked["labels"])
+    install = ["WantedBy=multi-user.target"]  # not only with a container: what is started at boot is in sync after it
+    return _sections({"Unit": [f"Description={section} {name}"], section: lines, "Install": install})
+
+
+def _sections(sections: Mapping[str, Sequence[str]]) -> str:
     return "\n".join(
-        f"[{section}]\n" + "".join(f"{line}\n" for line in lines) for section, lines in parts.items() if lines
+        f"[{section}]\n" + "".join(f"{line}\n" for line in lines) for section, lines in sections.items() if lines
     )
 
 
@@ -62,12 +96,15 @@ def _bound_to(shared: str) -> Sequence[str]:
     return [f"BindsTo={shared}.service", f"After={shared}.service"] if shared else []
 
 
-def _container(fields: Mapping[str, Any]) -> Iterator[str]:
+def _container(fields: Mapping[str, Any], parts: Collection[str]) -> Iterator[str]:
     yield from (f"{key}={_doubled(fields[name])}" for name, key in _SIMPLE.items() if name in fields)
     for name, key in _REPEATED.items():
         yield from (f"{key}={_doubled(value)}" for value in fields.get(name, ()))
     yield from (f"PublishPort={_port(text)}" for text in fields.get("ports", ()))
-    yield from _networks(fields)
+    for volume in fields.get("volumes", ()):
+        name, colon, rest = volume.partition(":")
+        yield f"Volume={_doubled(_named(name, 'volume', parts) + colon + rest)}"
+    yield from _networks(fields, parts)
     yield from _process(fields)
     yield from _health(fields.get("healthcheck"))
     yield from _logging(fields.get("logging"))
@@ -81,9 +118,14 @@ def _port(text: str) -> str:
     return f"{found.host_port}:{found.port}" if found.host_port else found.port
 
 
-def _networks(fields: Mapping[str, Any]) -> Iterator[str]:
+def _named(name: str, kind: str, parts: Collection[str]) -> str:
+    """A network or volume by its Quadlet file where there is one."""
+    return f"{name}.{kind}" if f"{name}.{kind}" in parts else name
+
+
+def _networks(fields: Mapping[str, Any], parts: Collection[str]) -> Iterator[str]:
     if "network_mode" in fields:
-        yield f"Network={fields['network_mode']}"
+        yield f"Network={_named(fields['network_mode'], 'network', parts)}"
     for name, wanted in fields.get("networks", {}).items():
         options = [f"alias={alias}" for alias in wanted.get("aliases", ())]
         options += [
@@ -91,7 +133,7 @@ def _networks(fields: Mapping[str, Any]) -> Iterator[str]:
             for field, key in (("ipv4_address", "ip"), ("ipv6_address", "ip6"))
             if field in wanted
         ]
-        yield f"Network={name}" + (f":{','.join(options)}" if options else "")
+        yield f"Network={_named(name, 'network', parts)}" + (f":{','.join(options)}" if options else "")
 
 
 def _process(fields: Mapping[str, Any]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from modules.container_health import check as check_container
 
 _JOB_SECONDS = 300
 _CHUNK = 500  # units of one command
-_PROPERTIES = ("Id", "LoadState", "ActiveState", "SubState", "NRestarts")
+_PROPERTIES = ("Id", "LoadState", "ActiveState", "SubState", "NRestarts", "NeedDaemonReload")
 _CONDITIONS = {"active": "running", "reloading": "running", "activating": "restarting"}  # any other has stopped
 _NOT_ITS_OWN = re.compile(  # what Podman and systemd say of every start
     r"m=\+[0-9.]+ (container|image|volume|network) |^[0-9a-f]{64}$|^conmon [0-9a-f]+ <n"
@@ -36,13 +37,18 @@ class Shown:
         return _CONDITIONS.get(self.properties["ActiveState"], "stopped")
 
     @property
+    def stale(self) -> bool:
+        """Whether its file changed since systemd read it."""
+        return self.properties["NeedDaemonReload"] == "yes"
+
+    @property
     def restarts(self) -> int:
         """How often it was restarted by itself since it was started."""
         return int(self.properties.get("NRestarts") or 0)
 
 
 def shown(host: HostView, names: Sequence[str]) -> dict[str, Shown]:
-    """The units of these containers. Raises ResourceError."""
+    """The services of these names. Raises ResourceError."""
     found: dict[str, Shown] = {}
     for start_at in range(0, len(names), _CHUNK):
         some = names[start_at : start_at + _CHUNK]
@@ -60,14 +66,15 @@ def daemon_reload(host: Host) -> None:
     host.run("systemctl", "daemon-reload")
 
 
-def start(host: Host, name: str) -> None:
-    """Start the unit, or start it again. Raises ResourceError with its last lines."""
+def start(host: Host, name: str) -> float:
+    """Start the unit, or start it again; when that was done (time.monotonic). Raises ResourceError with its last lines."""
     unit = f"{name}.service"
     host.run("systemctl", "reset-failed", "--", unit, accept=(0, 1, 5))
     try:
         host.run("systemctl", "restart", "--", unit, timeout_seconds=_JOB_SECONDS)
     except ResourceError as error:
         raise ResourceError(f"{unit} cannot be started; {_last_lines(host, unit)}") from error
+    return time.monotonic()
 
 
 def stop(host: Host, name: str) -> None:
@@ -77,11 +84,11 @@ def stop(host: Host, name: str) -> None:
         host.run("systemctl", "reset-failed", "--", f"{name}.service", accept=(0, 1, 5))
 
 
-def check(host: Host, name: str) -> None:
-    """See that its container stays up and healthy. Raises ResourceError with its last lines."""
+def check(host: Host, name: str, *, started: float | None) -> None:
+    """See that its container stays up and healthy since it was started. Raises ResourceError with its last lines."""
     unit = f"{name}.service"
     try:
-        check_container(host.engine, name)
+        check_container(host.engine, name, started=started)
     except ResourceError as error:
         if host.engine.inspect(name) is not None:
             raise

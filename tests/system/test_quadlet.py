@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.system.conftest import ContainerHost
-from tests.system.containers import NOTHING, PORT, Client, declared, web
+from tests.system.containers import NOTHING, PORT, Client, declared, resource, web
 
 pytestmark = pytest.mark.parametrize("on", [("trixie", "quadlet")], indirect=True, ids="-".join)
 FILE = "/etc/containers/systemd/web.container"
@@ -111,3 +111,141 @@ def test_neither_engine_is_taken_when_both_are_there_and_none_is_chosen(on: Cont
         assert "both Docker and Podman are installed; say in the settings which one" in said
     finally:
         on.configure()
+
+
+# Networks and volumes
+
+
+NETWORK, NETWORK_UNIT = "/etc/containers/systemd/backend.network", "backend-network.service"
+VOLUME, VOLUME_UNIT = "/etc/containers/systemd/data.volume", "data-volume.service"
+
+
+def network(**fields: object) -> str:
+    return resource("container_network", "backend", **fields)
+
+
+def volume(**fields: object) -> str:
+    return resource("container_volume", "data", **fields)
+
+
+def member(image: str, **fields: object) -> str:
+    """A container in the network, with the volume."""
+    return web(image, networks={"backend": {"aliases": ["db"]}}, volumes=["data:/data"], **fields)
+
+
+def shown(on: ContainerHost, unit: str, name: str) -> str:
+    return on.fleet.host.run("systemctl", "show", "-P", name, unit).stdout.strip()
+
+
+def test_a_network_and_a_volume_are_units_that_containers_are_ordered_after(on: ContainerHost) -> None:
+    before = reloads(on)
+    on.converge(
+        member(on.app.one, restart="always")
+        + network(subnet="172.30.5.0/24", internal=False, labels={"team": "a b%"})
+        + volume(options={"type": "tmpfs", "device": "tmpfs", "o": "size=1m"}, labels={"team": "a"})
+    )
+    assert reloads(on) == before + 2, "one for what containers need, one for the containers"
+    for path, unit in ((NETWORK, NETWORK_UNIT), (VOLUME, VOLUME_UNIT)):
+        assert on.fleet.host.stat(path) == "600 root root regular file"
+        assert on.fleet.host.run("systemctl", "is-enabled", unit, check=False).stdout.strip() == "generated"
+        assert state(on, unit) == "active"
+        assert unit in shown(on, "web.service", "Requires").split()
+        assert unit in shown(on, "web.service", "After").split()
+        assert unit in shown(on, "multi-user.target", "Wants").split()
+    found = on.engine.inspect("backend", kind="network")
+    assert "172.30.5.0/24" in json.dumps(found)
+    assert found["labels"]["team"] == "a b%"
+    assert on.engine.inspect("data", kind="volume")["Options"]["o"] == "size=1m"
+    assert on.http() == "one"
+    assert "db" in on.engine.inspect("web")["NetworkSettings"]["Networks"]["backend"]["Aliases"]
+    assert " /data tmpfs" in on.engine.run("exec", "web", "cat", "/proc/mounts")
+
+
+def test_harm_done_to_a_network_or_volume_is_repaired(on: ContainerHost) -> None:
+    host, all_of_it = on.fleet.host, member(on.app.one) + network() + volume()
+    on.converge(NOTHING)
+    on.converge("  - {container_volume: data, ensure: absent}\n")
+    on.converge(all_of_it)
+    for harm in (
+        f"systemctl stop {NETWORK_UNIT}",
+        f"systemctl stop {VOLUME_UNIT}",
+        "podman network rm -f backend",
+        "podman volume rm -f data",
+        f"rm {NETWORK} {VOLUME}; systemctl daemon-reload",
+        f"rm {NETWORK} {VOLUME}",
+        f"sleep 1; echo Internal=true >>{NETWORK}",
+        f"sleep 1; touch {NETWORK}",
+    ):
+        host.shell(harm)
+        assert on.fleet.plan().returncode == 2, harm
+        applied = on.fleet.apply()
+        assert applied.returncode == 0, (harm, applied.stdout)
+        assert on.http() == "one", harm
+        assert [state(on, unit) for unit in (NETWORK_UNIT, VOLUME_UNIT, "web.service")] == ["active"] * 3, harm
+        assert shown(on, NETWORK_UNIT, "NeedDaemonReload") == "no", harm
+        assert on.fleet.plan().returncode == 0, harm
+
+
+def test_a_network_that_changes_is_made_anew_with_its_containers_if_that_is_said(on: ContainerHost) -> None:
+    on.converge(member(on.app.one) + network(subnet="172.30.7.0/24", force=True) + volume())
+    made = on.engine.inspect("web")["Id"]
+    said = on.refused(member(on.app.one) + network(subnet="172.30.8.0/24") + volume())
+    assert "network backend differs in subnet, and web would lose it" in said
+    assert on.engine.inspect("web")["Id"] == made
+    on.converge(member(on.app.one) + network(subnet="172.30.8.0/24", force=True) + volume())
+    place = on.engine.inspect("web")["NetworkSettings"]["Networks"]["backend"]
+    assert place["IPAddress"].startswith("172.30.8.")
+    assert "db" in place["Aliases"]
+    assert on.http() == "one"
+
+
+def test_a_network_and_a_volume_leave_git(on: ContainerHost) -> None:
+    host = on.fleet.host
+    on.converge(member(on.app.one, command=["sh", "-c", "echo 1 >/data/x; sleep 900"]) + network() + volume())
+    assert "backend is still needed" in on.refused(member(on.app.one) + volume())
+    assert on.engine.run("exec", "web", "cat", "/data/x") == "1\n"
+    on.converge(NOTHING)
+    assert not host.exists(NETWORK)
+    assert shown(on, NETWORK_UNIT, "LoadState") == "not-found"
+    assert "backend" not in on.engine.run("network", "ls")
+    assert "data" in on.engine.run("volume", "ls", "-q").split(), "what holds data stays"
+    assert state(on, VOLUME_UNIT) == "active"
+    on.converge(volume(ensure="absent"))
+    assert not host.exists(VOLUME)
+    assert shown(on, VOLUME_UNIT, "LoadState") == "not-found"
+    assert "data" not in on.engine.run("volume", "ls", "-q").split()
+
+
+def test_a_network_and_a_volume_that_exist_are_taken_as_they_are(on: ContainerHost) -> None:
+    host = on.fleet.host
+    on.engine.run("network", "create", "--subnet", "172.30.9.0/24", "backend")
+    on.engine.run("volume", "create", "data")
+    on.engine.run("run", "--rm", "-v", "data:/data", on.app.one, "touch", "/data/kept")
+    on.converge(member(on.app.one))
+    assert "backend.network" not in host.read(FILE)
+    on.converge(member(on.app.one) + network() + volume())
+    assert "172.30.9.0/24" in json.dumps(on.engine.inspect("backend", kind="network"))
+    assert on.engine.run("exec", "web", "ls", "/data") == "kept\n"
+    assert NETWORK_UNIT in shown(on, "web.service", "Requires").split(), "it was put in order with them"
+    assert "somebody else made it" in on.refused(member(on.app.one) + network(internal=True) + volume())
+    on.converge(NOTHING)
+    assert "backend" in on.engine.run("network", "ls"), "it was there before"
+    assert "data" in on.engine.run("volume", "ls", "-q").split()
+    on.converge(network() + volume())
+    host.run("rm", NETWORK, VOLUME)
+    host.run("systemctl", "daemon-reload")
+    on.engine.run("network", "rm", "backend")
+    host.write(NETWORK, "[Network]\nNetworkName=backend\n")
+    assert f"{NETWORK} was written by somebody else" in on.refused(network())
+    host.run("rm", NETWORK)
+    on.converge("  - {container_volume: data, ensure: absent}\n")
+
+
+def test_what_quadlet_or_podman_will_not_make_is_said(on: ContainerHost) -> None:
+    on.engine.run("network", "create", "--subnet", "172.30.9.0/24", "taken")
+    said = on.refused(network(subnet="172.30.9.0/24"))
+    assert "backend-network.service cannot be started" in said
+    assert "already used" in said
+    on.engine.run("network", "rm", "taken")
+    assert on.fleet.apply().returncode == 0
+    on.converge(NOTHING)

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from modules.api import ResourceError
+from modules.api import Content, ResourceError, Unsupported
+from tests.unit.fake_host import FakeFiles
 
 FAILING = ["fail"]  # a command that ends at once
 
@@ -32,7 +33,8 @@ class FakeEngine:
         self.volumes: dict[str, dict[str, Any]] = {}
         self.standing: dict[str, dict[str, Any]] = {}
         self.volumes_removed_of: list[str] = []
-        self.lists = self.changes = 0
+        self.watched: list[tuple[str, int]] = []  # who, and how many had been started by then
+        self.lists = self.changes = self.starts = 0
         self.fuse = -1
         self._ids = itertools.count(1)
 
@@ -58,6 +60,7 @@ class FakeEngine:
     def settled(self, name: str, *, steady_seconds: float, healthy_seconds: float) -> Mapping[str, Any]:
         found = self.inspect(name)
         assert found is not None
+        self.watched.append((name, self.starts))
         return found
 
     def logs(self, name: str, lines: int) -> str:
@@ -162,6 +165,7 @@ class FakeEngine:
 
     def start(self, name: str) -> None:
         self._burn()
+        self.starts += 1
         found = self.standing[name]
         if found["State"]["Running"]:
             return
@@ -228,3 +232,22 @@ class FakeEngine:
 def _ports(found: Mapping[str, Any]) -> set[str]:
     bindings = found["HostConfig"].get("PortBindings", {})
     return {binding["HostPort"] for published in bindings.values() for binding in published}
+
+
+class EngineMachine:
+    """A host that has an engine, or none."""
+
+    def __init__(self, engine: FakeEngine | None = None, root: str = "/") -> None:
+        self._engine, self.root = engine, root
+        self.files = FakeFiles()
+        self.files.put("/run", kind="directory")
+
+    @property
+    def engine(self) -> FakeEngine:
+        if self._engine is None:
+            raise Unsupported("no container engine")
+        return self._engine
+
+    def content(self, content: Content) -> bytes:
+        assert content.data is not None
+        return content.data

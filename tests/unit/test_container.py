@@ -7,32 +7,12 @@ from typing import Any, cast
 
 import pytest
 
-from modules.api import Change, Content, Host, ResourceError, Unsupported
+from modules.api import Change, Host, ResourceError, Unsupported
 from modules.container import Container
 from modules.container_spec import FIELDS_LABEL, SPEC_FIELDS, SPEC_LABEL
 from tests.unit.container_samples import FULL, OTHER
 from tests.unit.convergence import converge, drift_of
-from tests.unit.fake_engine import FakeEngine
-from tests.unit.fake_host import FakeFiles
-
-
-class Machine:
-    """A host that has an engine, or none."""
-
-    def __init__(self, engine: FakeEngine | None = None, root: str = "/") -> None:
-        self._engine, self.root = engine, root
-        self.files = FakeFiles()
-        self.files.put("/run", kind="directory")
-
-    @property
-    def engine(self) -> FakeEngine:
-        if self._engine is None:
-            raise Unsupported("no container engine")
-        return self._engine
-
-    def content(self, content: Content) -> bytes:
-        assert content.data is not None
-        return content.data
+from tests.unit.fake_engine import FAILING, EngineMachine, FakeEngine
 
 
 @pytest.fixture
@@ -45,7 +25,7 @@ def engine() -> FakeEngine:
 
 @pytest.fixture
 def host(engine: FakeEngine) -> Host:
-    return cast("Host", Machine(engine))
+    return cast("Host", EngineMachine(engine))
 
 
 def web(**fields: Any) -> Container:
@@ -138,6 +118,27 @@ def test_a_paused_one_goes_on(host: Host, engine: FakeEngine) -> None:
     assert engine.standing["web"]["State"]["Status"] == "running"
 
 
+def test_one_that_fails_at_once_says_its_last_words_and_is_kept(host: Host, engine: FakeEngine) -> None:
+    with pytest.raises(ResourceError, match=r"status 3 right after its start; its last lines: last words of app:1"):
+        converge(web(command=FAILING), host)
+    assert list(engine.standing) == ["web"]
+
+
+def test_a_batch_is_started_before_any_of_it_is_watched(host: Host, engine: FakeEngine) -> None:
+    names = ["aa", "bb", "cc"]
+    many = [dataclasses.replace(web(command=FAILING if name == "bb" else None), name=name) for name in names]
+    errors = Container.apply_all(host, [(container, drift_of(container, host)) for container in many])
+    assert [error is None for error in errors] == [True, False, True]
+    assert engine.watched == [(name, 3) for name in names]
+    engine.watched.clear()
+    engine.starts = 0
+    engine.stop("aa", 0)
+    engine.stop("cc", 0)
+    steps = [(container, drift_of(container, host)) for container in (many[0], many[2])]
+    assert Container.apply_all(host, steps) == [None, None]
+    assert engine.watched == [("aa", 2), ("cc", 2)]
+
+
 def test_one_that_keeps_restarting_is_said_to(host: Host, engine: FakeEngine) -> None:
     converge(web(restart="always"), host)
     engine.standing["web"] |= {"RestartCount": 4}
@@ -161,13 +162,13 @@ def test_a_strangers_container_is_refused_at_the_first_look(host: Host, engine: 
 
 
 def test_without_an_engine_each_container_says_so() -> None:
-    seen = Container.observe_all(cast("Host", Machine()), [web(), Container(name="db", image="db:1")])
+    seen = Container.observe_all(cast("Host", EngineMachine()), [web(), Container(name="db", image="db:1")])
     assert [str(error) for error in seen] == ["no container engine"] * 2
     assert all(isinstance(error, Unsupported) for error in seen)
 
 
 def test_another_root_has_no_containers_although_this_machine_has_an_engine(engine: FakeEngine) -> None:
-    (seen,) = Container.observe_all(cast("Host", Machine(engine, root="/srv/root")), [web()])
+    (seen,) = Container.observe_all(cast("Host", EngineMachine(engine, root="/srv/root")), [web()])
     assert isinstance(seen, Unsupported)
     assert "another root, /srv/root" in str(seen)
     assert engine.lists == 0

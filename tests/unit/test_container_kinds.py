@@ -12,14 +12,7 @@ from modules.container_images import bring, discard, record, recorded
 from modules.container_network import ContainerNetwork
 from modules.container_volume import ContainerVolume
 from tests.unit.convergence import converge, drift_of
-from tests.unit.fake_engine import FakeEngine
-
-
-class Machine:
-    root = "/"
-
-    def __init__(self, engine: FakeEngine) -> None:
-        self.engine = engine
+from tests.unit.fake_engine import EngineMachine, FakeEngine
 
 
 @pytest.fixture
@@ -29,7 +22,7 @@ def engine() -> FakeEngine:
 
 @pytest.fixture
 def host(engine: FakeEngine) -> Host:
-    return cast("Host", Machine(engine))
+    return cast("Host", EngineMachine(engine))
 
 
 def network(**fields: Any) -> ContainerNetwork:

@@ -42,13 +42,6 @@ def test_a_container_can_be_made_without_being_started() -> None:
     assert engine.running() == []
 
 
-def test_one_that_fails_at_once_says_its_last_words_and_is_kept() -> None:
-    engine = FakeEngine("app:1")
-    with pytest.raises(ResourceError, match=r"status 3 right after its start; its last lines: last words of app:1"):
-        Place(engine, "web").make(options(1, command=FAILING), running=True)
-    assert list(engine.standing) == ["web"]
-
-
 def test_a_new_one_takes_the_place_of_the_old_one(engine: FakeEngine) -> None:
     Place(engine, "web").make(options(2), running=True)
     assert list(engine.standing) == engine.running() == ["web"]
