@@ -190,7 +190,7 @@ class Settings:
     prune_count: int = setting(
         _count, 5, "So many removals at once need no approval, nor do so few as `prune_percent`."
     )
-    prune_percent: int = setting(_count, 50, "A removal of more than this share of what is owned needs approval.")
+    prune_percent: int = setting(_count, 10, "A removal of more than this share of what is owned needs approval.")
     rollback: str = setting(
         _rollback,
         "never",

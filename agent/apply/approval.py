@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from agent.plan import Removal
 
-SHARE, COUNT = 50, 5
+SHARE, COUNT = 10, 5
 
 
 @dataclass(frozen=True)

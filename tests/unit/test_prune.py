@@ -139,7 +139,8 @@ def test_what_was_released_while_others_waited_is_owned_again_when_it_comes_back
 
 
 @pytest.mark.parametrize(
-    ("removals", "owned", "refused"), [(5, 5, False), (6, 6, True), (6, 11, True), (6, 12, False), (50, 100, False)]
+    ("removals", "owned", "refused"),
+    [(5, 5, False), (6, 6, True), (6, 59, True), (6, 60, False), (10, 100, False), (11, 100, True)],
 )
 def test_what_a_mass_removal_is(removals: int, owned: int, refused: bool) -> None:
     assert Approval().unusual([cast("Removal", None)] * removals, owned) == refused
