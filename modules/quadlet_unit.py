@@ -99,7 +99,5 @@ def check(host: Host, name: str, *, started: float | None) -> None:
 
 
 def _last_lines(host: Host, unit: str) -> str:
-    options = ("--lines=20", "--no-pager", "--output=cat", "--quiet")
-    said = host.probe("journalctl", "--unit", unit, *options, accept=(0, 1)).stdout.splitlines()
-    lines = [line for line in said if line.strip() and not _NOT_ITS_OWN.search(line)][-5:]
+    lines = [line for line in host.journal(unit, lines=20) if line.strip() and not _NOT_ITS_OWN.search(line)][-5:]
     return f"its last lines: {' '.join(lines)[-600:]}" if lines else "it wrote nothing"

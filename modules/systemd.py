@@ -16,8 +16,21 @@ _CHUNK = 500  # units in one command line
 _REFERENCES = ("WantedBy", "RequiredBy", "RequisiteOf", "BoundBy", "UpheldBy", "TriggeredBy")
 _PROPERTIES = (
     *("Id", "LoadState", "LoadError", "ActiveState", "SubState", "NeedDaemonReload", "DropInPaths"),
-    *("Type", "RemainAfterExit", "Result", "ExecMainStatus", "ExecMainStartTimestamp", "NRestarts", "Job", "CanReload"),
+    *(
+        "Type",
+        "RemainAfterExit",
+        "Result",
+        "ExecMainStatus",
+        "ExecMainStartTimestamp",
+        "NRestarts",
+        "Job",
+        "InvocationID",
+    ),
     *_REFERENCES,
+)
+_COMMANDS = (  # what a unit runs, in this order (systemd.service(5), systemd.mount(5), systemd.socket(5), systemd.swap(5))
+    *("ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost", "ExecReload", "ExecStop", "ExecStopPre"),
+    *("ExecStopPost", "ExecMount", "ExecUnmount", "ExecRemount", "ExecActivate", "ExecDeactivate"),
 )
 _GENERATED = "/run/systemd/generator"  # made anew by each daemon-reload, before unit files are read
 _CONFIGURED = "/etc/systemd/system"
@@ -148,10 +161,11 @@ def _file_state(host: HostView, name: str) -> str:
     return "" if said == "not-found" else said
 
 
-def journal_lines(host: HostView, name: str, count: int = 10) -> str:
-    """The last lines of a unit's journal. Raises ResourceError."""
-    options = (f"--lines={count}", "--no-pager", "--output=cat", "--quiet")
-    return host.probe("journalctl", "--unit", name, *options, accept=(0, 1)).stdout.strip()
+def commands_of(host: HostView, name: str) -> Iterator[tuple[str, str]]:
+    """What a unit runs, in order: the property that says so, and the command with how it last ended."""
+    said = host.probe("systemctl", "--no-pager", "show", f"--property={','.join(_COMMANDS)}", "--", name).stdout
+    lines = [line.partition("=")[::2] for line in said.splitlines()]
+    return ((name, command) for name in _COMMANDS for shown, command in lines if shown == name)
 
 
 def jobs_before(host: HostView, name: str) -> list[str]:

@@ -191,7 +191,7 @@ class _Changes:
             if "loaded" in drift and shown.load != "loaded":
                 said = shown.detail("LoadError").partition(" ")[2].strip('"')
                 message = f"systemd cannot load {name}: {said or shown.load}"
-                self.errors[name] = ResourceError(message + last_words(self._host, shown.id))
+                self.errors[name] = ResourceError(message + last_words(self._host, shown))
 
     def _each(self, verb: tuple[str, ...], names: Sequence[str]) -> None:
         """Do it for all at once, and for each alone when that fails."""

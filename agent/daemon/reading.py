@@ -14,7 +14,7 @@ READ_SECONDS = 30
 
 def load_apart(directory: str) -> Settings:
     """Read the settings of a directory. Raises ConfigInvalid."""
-    from agent.source.isolated import Died, Overdue, run_isolated
+    from agent.isolated import Died, Overdue, run_isolated
 
     def read(_alive: Callable[[], None]) -> dict[str, Any]:
         try:

@@ -74,6 +74,12 @@ class LocalView:
 
         return commands.probe(commands.Command(argv, accept, timeout_seconds))
 
+    def journal(self, unit: str, *, invocation: str = "", lines: int = 10) -> Sequence[str]:
+        """The last lines of a unit's journal. Raises ResourceError."""
+        from agent.host.journal import last_lines
+
+        return last_lines(unit, invocation, lines)
+
     def content(self, content: Content) -> bytes:
         """The bytes of a content; looking fetches nothing, so one from a URL raises ResourceError."""
         if content.missing:

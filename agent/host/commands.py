@@ -44,7 +44,6 @@ READ_ONLY: tuple[tuple[str, ...], ...] = (
     ("systemd-analyze", "timespan"),
     ("systemd-analyze", "verify"),
     ("systemd-escape",),
-    ("journalctl", "--unit"),
     ("apt-cache", "policy"),
     ("apt-cache", "show"),
     ("apt-cache", "madison"),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from agent.errors import FetchFailed, Unreachable
-from agent.source.isolated import Died, Overdue, run_isolated
+from agent.isolated import Died, Overdue, run_isolated
 from agent.source.library import home, library
 from agent.source.remote import Remote, private_file, without_login
 

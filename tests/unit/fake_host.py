@@ -203,6 +203,7 @@ class FakeHost:
         self.files = FakeFiles()
         self.accounts = FakeAccounts()
         self.programs: dict[str, Program] = {"touch": self._touch}
+        self.journals: dict[str, list[str]] = {}  # by unit, or by invocation
         self.inputs: list[str] = []  # what was given to the standard input of commands
         self.history: list[str] = []  # every command that was run, for counting them
         self.notices: list[str] = []
@@ -224,6 +225,9 @@ class FakeHost:
         completed = self._execute(argv, accept)
         assert self.files.entries == before, f"{argv} changed files"
         return completed
+
+    def journal(self, unit: str, *, invocation: str = "", lines: int = 10) -> Sequence[str]:
+        return self.journals.get(invocation or unit, [])[-lines:]
 
     def run(self, *argv: str, accept: Sequence[int] = (0,), timeout_seconds: float = 300, stdin: str = "") -> Completed:
         self.inputs += [stdin] if stdin else []

@@ -36,7 +36,6 @@ class FakeSystemd:
         self.loaded: dict[str, Loaded] = {}
         self.active: dict[str, str] = {}  # ActiveState of what is not inactive
         self.facts: dict[str, dict[str, str]] = {}  # other properties of a unit since it was last started
-        self.journal: dict[str, list[str]] = {}
         self.starts: Counter[str] = Counter()
         self.reloads: Counter[str] = Counter()
         self.entered: dict[str, int] = {}  # when a unit was last started, in seconds since the epoch
@@ -46,7 +45,6 @@ class FakeSystemd:
         host.programs |= {
             "systemctl": self._systemctl,
             "systemd-analyze": self._analyze,
-            "journalctl": self._journalctl,
         }
         for directory in DIRECTORIES:
             host.files.put(directory, kind="directory")
@@ -290,9 +288,4 @@ class FakeSystemd:
         return ""
 
     def _say(self, unit: Loaded, line: str) -> None:
-        self.journal.setdefault(unit.name, []).append(line)
-
-    def _journalctl(self, words: Sequence[str]) -> Completed:
-        if words[0] == "--sync":
-            return _DONE
-        return Completed(0, "".join(f"{line}\n" for line in self.journal.get(words[1], [])[-10:]), "")
+        self.host.journals.setdefault(unit.name, []).append(line)

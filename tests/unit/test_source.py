@@ -9,8 +9,8 @@ import pygit2
 import pytest
 
 from agent.errors import FetchFailed, RevisionRejected
+from agent.isolated import Died, Overdue, run_isolated
 from agent.source import Remote, Source
-from agent.source.isolated import Died, Overdue, run_isolated
 from agent.source.network import explain
 from agent.source.remote import private_file
 from tests.unit.fleets import commit

@@ -124,10 +124,22 @@ def start(host: FakeHost, systemd: FakeSystemd, **facts: str) -> str:
     return str(error)
 
 
+CLEAN = "{ path=/bin/true ; argv[]=/bin/true ; ignore_errors=no ; pid=7 ; code=exited ; status=0 }"
+EXITED = "{ path=/bin/sh ; argv[]=/bin/sh -c { code=exited ; status=9 } ; ignore_errors=no ; pid=7 ; code=exited ; status=4 }"
+KILLED = "{ path=/bin/sh ; argv[]=/bin/sh ; ignore_errors=no ; pid=7 ; code=killed ; status=9/KILL }"
+IGNORED = EXITED.replace("errors=no", "errors=yes")
+
+
 @pytest.mark.parametrize(
     ("active", "facts", "says"),
     [
         ("failed", {"Result": "exit-code", "ExecMainStatus": "203"}, "exit status 203; its journal"),
+        ("failed", {"Result": "exit-code", "ExecStart": CLEAN, "ExecStartPre": EXITED}, "exit status 4 of ExecStartPre=/bin/sh;"),
+        ("failed", {"Result": "exit-code", "ExecStart": EXITED, "ExecMainStatus": "9"}, "exit status 4; its"),
+        ("failed", {"Result": "exit-code", "ExecMount": CLEAN, "ExecUnmount": EXITED}, "exit status 4 of ExecUnmount=/bin/sh;"),
+        ("failed", {"Result": "exit-code", "ExecStartPre": IGNORED}, "failed: exit-code; its journal"),
+        ("failed", {"Result": "exit-code"}, "failed: exit-code; its journal"),
+        ("failed", {"Result": "signal", "ExecStopPost": KILLED}, "killed by signal 9 of ExecStopPost=/bin/sh;"),
         ("failed", {"Result": "signal", "ExecMainStatus": "9"}, "killed by signal 9"),
         ("failed", {"Result": "core-dump", "ExecMainStatus": "11"}, "killed by signal 11"),
         ("failed", {"Result": "timeout"}, "failed: timeout"),
@@ -157,10 +169,29 @@ def test_a_start_that_fails_says_why(
 def test_the_last_lines_of_the_journal_are_told(host: FakeHost, systemd: FakeSystemd) -> None:
     systemd.unit("a.service", STATIC)
     systemd.after_start = "failed"
-    systemd.journal["a.service"] = [f"line {number}" for number in range(30)]
+    host.journals["a.service"] = [f"line {number}" for number in range(30)]
     said = start(host, systemd, Result="exit-code", ExecMainStatus="1").splitlines()
     assert said[0].endswith("exit status 1; its journal ends:")
     assert said[1:] == [f"line {number}" for number in range(20, 30)]
+
+
+@pytest.mark.parametrize(
+    ("facts", "line"),
+    [
+        ({"Result": "exit-code"}, "this run"),
+        ({"Result": "exit-code", "NRestarts": "1"}, "any run"),
+        ({"Result": "start-limit-hit", "NRestarts": "5"}, "any run"),
+        ({"Result": "success"}, "any run"),
+    ],
+)
+def test_only_lines_of_the_run_that_failed_are_told(
+    host: FakeHost, systemd: FakeSystemd, facts: dict[str, str], line: str
+) -> None:
+    """What systemd starts again and again may have said nothing yet; of what never ran, the last run tells nothing."""
+    systemd.unit("a.service", STATIC)
+    systemd.after_start = "failed"
+    host.journals |= {"a.service": ["any run"], "12ab": ["this run"]}
+    assert start(host, systemd, InvocationID="12ab", **facts).splitlines()[-1] == line
 
 
 def test_no_other_jobs_no_names(host: FakeHost, systemd: FakeSystemd) -> None:
