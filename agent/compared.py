@@ -9,7 +9,7 @@ from typing import Any
 
 from agent.catalog import Catalog, Node, Policy
 from agent.desired import Desired
-from agent.diffs import Difference, compared
+from agent.diffs import Difference, compared, hidden
 from modules.api import SECRET, Content, ResourceError
 
 ADDED, CHANGED, REMOVED = "added", "changed", "removed"
@@ -78,7 +78,12 @@ def _contents(old: Node, new: Node, before: Desired, after: Desired) -> Iterator
         was, now = getattr(old.resource, field.name, None), getattr(new.resource, field.name)
         if not isinstance(was or now, Content) or _same(was, now):
             continue
-        yield field.name, _difference(was, now, before, after)
+        if (old.resource.hides_text or new.resource.hides_text) and not any(
+            part and part.secret for part in (was, now)
+        ):
+            yield field.name, hidden(was and was.digest, now and now.digest)
+        else:
+            yield field.name, _difference(was, now, before, after)
 
 
 def _same(was: Content | None, now: Content | None) -> bool:

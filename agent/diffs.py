@@ -29,11 +29,20 @@ def difference_of(step: Step, host: HostView, limit: int = MAX_COMPARED) -> Diff
         return Difference()
     if step.was_secret:
         return Difference(size="content (not shown)")
+    if step.node.resource.hides_text:
+        change = step.drift["content"]
+        return hidden(change.before, change.after)
     try:
         contents = step.node.resource.contents(host, step.drift)
     except ResourceError as error:
         return Difference(size=f"content (not shown: {error})")
     return compared(*contents, limit) if contents is not None else Difference()
+
+
+def hidden(before: object, after: object) -> Difference:
+    """Contents named by their digests, as somebody asked for."""
+    was, now = (str(digest)[:12] if digest else "none" for digest in (before, after))
+    return Difference(size=f"content {was} -> {now} (text not shown)")
 
 
 def compared(before: bytes, after: bytes, limit: int = MAX_COMPARED) -> Difference:

@@ -532,6 +532,11 @@ class Resource:
         held = ((field.name, getattr(self, field.name)) for field in fields(self))
         return [name for name, value in held if isinstance(value, Content) and value.secret]
 
+    @property
+    def hides_text(self) -> bool:
+        """Whether the text of its contents is shown nowhere where they change, though they are no secrets."""
+        return False
+
     def contents(self, host: HostView, drift: Drift) -> tuple[bytes, bytes] | None:  # noqa: ARG002
         """Before and after of content that the drift names by digest, for a diff; None when there is none."""
         return None

@@ -7,11 +7,23 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from modules.api import Drift, Host, HostView, Resource, State
+from modules.api import Drift, FileView, Host, HostView, Resource, State, Unrestorable
 from modules.attributes import Attributed
-from modules.fields import ABSOLUTE_PATH, BOOLEAN, INTEGER, SOURCE_FOLDER, STRINGS, Folder, Leaf, identity, option
+from modules.fields import (
+    ABSOLUTE_PATH,
+    BOOLEAN,
+    INTEGER,
+    SOURCE_FOLDER,
+    STRINGS,
+    Folder,
+    Leaf,
+    identity,
+    internal,
+    option,
+)
 from modules.globs import matcher
 from modules.modes import MODE
+from modules.parents import PARENTS, PARENTS_DOC, parents
 from modules.paths import UNFINISHED, ancestors, placed, remove, replaceable, unit_file_refreshes
 
 _PLACEHOLDER = ".gitkeep"
@@ -41,6 +53,7 @@ class Directory(Attributed, kind="directory", identity="path"):
         default=False,
     )
 
+    parents: str | None = option(PARENTS, PARENTS_DOC)
     source: Folder | None = option(SOURCE_FOLDER, "A folder of the repository whose content shall be in it.")
     file_mode: str | None = option(
         MODE,
@@ -55,6 +68,10 @@ class Directory(Attributed, kind="directory", identity="path"):
         "paths in it; `*` stops at a slash.",
     )
     max_files: int = option(INTEGER, "An error if `source` has more files than this.", default=10_000)
+    show_diff: bool = option(
+        BOOLEAN, "Whether the text of the files of `source` is shown where it changes.", default=True
+    )
+    as_parent: bool = internal(default=False)  # it is there for what is in it: nothing of it is held but that
 
     def problems(self) -> Sequence[str]:
         """Fields that contradict each other."""
@@ -64,7 +81,9 @@ class Directory(Attributed, kind="directory", identity="path"):
     def _source_problems(self) -> Iterator[str]:
         if self.ensure == "absent":
             yield from (
-                f"{name} has no meaning with ensure: absent" for name in ("source", "purge") if getattr(self, name)
+                f"{name} has no meaning with ensure: absent"
+                for name in ("source", "purge", "parents")
+                if getattr(self, name)
             )
         if self.file_mode is not None and self.source is None:
             yield "file_mode is that of the files of a source"
@@ -83,7 +102,9 @@ class Directory(Attributed, kind="directory", identity="path"):
             directories = ("", *(leaf.path for leaf in leaves if leaf.type == "directory"))
             fields = {"exclude": self.exclude or (), "force": self.force, "directories": directories}
             children.append(("purge", {"path": self.path, **fields}))
-        return replace(self, source=None, file_mode=None, purge=False, exclude=None), children
+        above = parents(self.path, self.parents, self.owner, self.group)
+        itself = replace(self, source=None, file_mode=None, purge=False, exclude=None, parents=None, show_diff=True)
+        return itself, (*above, *children)
 
     def _child(self, leaf: Leaf) -> tuple[str, Mapping[str, object]]:
         path = f"{self.path.rstrip('/')}/{leaf.path}"
@@ -93,7 +114,7 @@ class Directory(Attributed, kind="directory", identity="path"):
         if leaf.type == "directory":
             return "directory", {**owned, "mode": self.mode}
         mode = self.file_mode or ("0755" if leaf.executable else "0644")
-        return "file", {**owned, "mode": mode, "source": leaf.content, "force": self.force}
+        return "file", {**owned, "mode": mode, "source": leaf.content, "force": self.force, "show_diff": self.show_diff}
 
     def provides(self) -> Sequence[str]:
         """Its path, unless it is to be absent, and an entry of its directory."""
@@ -109,9 +130,9 @@ class Directory(Attributed, kind="directory", identity="path"):
         return unit_file_refreshes(self.path)
 
     def desired(self, observed: State) -> State:
-        """Nothing but `ensure` for a directory that is to be absent."""
-        if self.ensure == "absent":
-            return {"ensure": "absent"}
+        """Nothing but `ensure` for a directory that is to be absent, or is there for what is in it."""
+        if self.ensure == "absent" or (self.as_parent and observed.get("ensure") == "present"):
+            return {"ensure": self.ensure}
         return {"ensure": "present", **self.desired_attributes(observed)}
 
     def observe(self, host: HostView) -> State:
@@ -120,12 +141,19 @@ class Directory(Attributed, kind="directory", identity="path"):
         if found is None:
             return {"ensure": "absent", **self.observed_policy(host.files)}
         if found.type != "directory":
-            return {"ensure": found.type}
+            return {"ensure": "present" if self.as_parent and self._leads_on(host.files) else found.type}
         return {"ensure": "present", **self.observed_attributes(host.files, host.accounts, found)}
+
+    def _leads_on(self, files: FileView) -> bool:
+        """Whether it is a link that may be followed to a directory."""
+        beyond = files.lstat(f"{self.path}/.")
+        return beyond is not None and beyond.type == "directory"
 
     def apply(self, host: Host, drift: Drift) -> None:
         """Make it whole, change it in place, or remove it."""
         if self.ensure == "absent":
+            if self.as_parent and host.files.listdir(self.path):
+                raise Unrestorable(f"{self.path} is left, for there is something in it that we did not put there")
             remove(host.files, self.path, self.force)
         elif "ensure" in drift:
             self._make(host)
@@ -135,7 +163,7 @@ class Directory(Attributed, kind="directory", identity="path"):
     def undo(self, prior: State) -> Self | None:
         """It is removed if all that is in it goes too and it is nobody's home; else it stays with what is in it."""
         if self.ensure == "present" and prior.get("ensure") == "absent":
-            return type(self)(path=self.path, ensure="absent")
+            return type(self)(path=self.path, ensure="absent", as_parent=self.as_parent)
         return None
 
     def bears(self, host: HostView, leaving: Collection[str]) -> str:

@@ -26,6 +26,7 @@ from modules.api import (
 from modules.attributes import Attributed
 from modules.fields import BOOLEAN, STRINGS, option
 from modules.modes import SECRET_FILE
+from modules.parents import PARENTS, PARENTS_DOC, parents
 from modules.paths import ancestors, placed, remove, replaceable, unit_file_refreshes
 
 READ_LIMIT = 64 << 20  # bytes; a larger file of another size than wanted differs, and is not read to know how
@@ -62,6 +63,10 @@ class Regular(Attributed, kind="", identity="path"):
         "a content gets mode 0600 when none is given.",
         default=False,
     )
+    show_diff: bool = option(
+        BOOLEAN, "Whether its text is shown where it changes; with `false` only its digests are.", default=True
+    )
+    parents: str | None = option(PARENTS, PARENTS_DOC)
 
     @property
     def wanted(self) -> Content | None:
@@ -80,6 +85,11 @@ class Regular(Attributed, kind="", identity="path"):
         return self.sensitive or (given is not None and given.secret)
 
     @property
+    def hides_text(self) -> bool:
+        """As Git says."""
+        return not self.show_diff
+
+    @property
     def new_mode(self) -> int:
         """As of any file; of a secret one, its owner's alone."""
         return SECRET_FILE if self.secret else super().new_mode
@@ -89,6 +99,8 @@ class Regular(Attributed, kind="", identity="path"):
         found = list(self.attribute_problems())
         if self.path == "/":
             found.append("the path / is always a directory")
+        if self.ensure == "absent" and self.parents is not None:
+            found.append("parents has no meaning with ensure: absent")
         if self.ensure == "absent" and self.validate is not None:
             found.append("validate has no meaning with ensure: absent")
         elif self.validate is not None and self.starts_with is None:
@@ -113,13 +125,12 @@ class Regular(Attributed, kind="", identity="path"):
 
     def expanded(self) -> tuple[Resource, Sequence[tuple[str, Mapping[str, object]]]]:
         """Itself, its contents marked when Git calls them sensitive: from here on they are secrets like any other."""
-        if not self.sensitive:
-            return self, ()
-        held = ((field.name, getattr(self, field.name)) for field in fields(self))
+        above = tuple(parents(self.path, self.parents, self.owner, self.group))
+        held = ((field.name, getattr(self, field.name)) for field in fields(self) if self.sensitive)
         marked: dict[str, Any] = {
             name: replace(value, secret=True) for name, value in held if isinstance(value, Content)
         }
-        return replace(self, **marked), ()
+        return replace(self, parents=None, **marked) if above or marked else self, above
 
     def desired(self, observed: State) -> State:
         """Content as its digest, or as a secret; nothing but `ensure` for a file that is to be absent."""

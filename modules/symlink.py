@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from modules.api import Drift, Host, HostView, Resource, State
 from modules.fields import ABSOLUTE_PATH, BOOLEAN, TEXT, choice, identity, option
+from modules.parents import PARENTS, PARENTS_DOC, parents
 from modules.paths import ancestors, placed, remove, replaceable, unit_file_refreshes
 
 
@@ -32,6 +33,8 @@ class Symlink(Resource, kind="symlink", identity="path"):
         default=False,
     )
 
+    parents: str | None = option(PARENTS, PARENTS_DOC)
+
     def problems(self) -> Sequence[str]:
         """A target that is missing, or of no use."""
         if self.path == "/":
@@ -40,7 +43,13 @@ class Symlink(Resource, kind="symlink", identity="path"):
             return ("target is missing: give the path that the link points to",)
         if self.ensure == "absent" and self.target is not None:
             return ("target has no meaning with ensure: absent",)
+        if self.ensure == "absent" and self.parents is not None:
+            return ("parents has no meaning with ensure: absent",)
         return ()
+
+    def expanded(self) -> tuple[Resource, Sequence[tuple[str, Mapping[str, object]]]]:
+        """Itself, and the directories above it where they are wanted."""
+        return replace(self, parents=None), tuple(parents(self.path, self.parents))
 
     def provides(self) -> Sequence[str]:
         """Its path, unless it is to be absent, and an entry of its directory."""

@@ -203,6 +203,15 @@ def test_each_parameter_is_planned_done_left_alone_and_repaired(held: Holding, n
     assert sorted(set(os.listdir(held.root)) - {"path"}) == ["etc"], "nothing else is there"
 
 
+def test_parents_belong_to_whom_what_is_in_them_belongs(held: Holding) -> None:
+    wish = {"file": "/a/b/x", "content": "", "owner": "alice", "group": "adm", "parents": "0750"}
+    held.fourfold(
+        [wish],
+        lambda: is_("750", "1001:4")(held.root / "a/b"),
+        lambda: said("rm", "-r", held.root / "a/b"),
+    )
+
+
 def test_a_content_takes_after_the_file_it_replaces(held: Holding) -> None:
     path = held.root / "path"
     path.write_text("old")
