@@ -279,6 +279,13 @@ class Engine(EngineView, Protocol):
         Earlier when it stops or restarts; at the latest after `healthy_seconds`, with the check still undecided.
         """
 
+    def was_stopped(self, name: str) -> bool:
+        """Whether one that does not run was stopped by a request to the engine, or with the engine, and did not end by itself.
+
+        It is asked of the events that the engine remembers; when it remembers none of the start, it has started later
+        itself.
+        """
+
     def logs(self, name: str, lines: int) -> str:
         """The last lines a container wrote, to both streams; bounded."""
 
@@ -287,6 +294,9 @@ class Engine(EngineView, Protocol):
 
     def remove_image(self, reference: str) -> str:
         """Remove a local image; when something still needs it, it stays, and the engine's reason is returned."""
+
+    def tag(self, image: str, name: str) -> None:
+        """Give an image one more name, `REPOSITORY:TAG`, which no other has then."""
 
     def create(self, name: str, options: Json) -> None:
         """Make a container, not yet started, from options in the words of `POST /containers/create`."""

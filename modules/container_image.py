@@ -9,7 +9,7 @@ from typing import Self
 from modules.api import Drift, Host, HostView, Resource, ResourceError, State
 from modules.container_fields import IMAGE
 from modules.container_host import ENGINE_NEEDS, refuse_another_root
-from modules.container_images import ALWAYS, MISSING, bring, newest
+from modules.container_images import ALWAYS, MISSING, bring, forget, newest, remember
 from modules.fields import choice, identity, option
 
 
@@ -18,7 +18,9 @@ class ContainerImage(Resource, kind="container_image", identity="reference"):
     """An image of the container engine, pulled before any container needs it.
 
     With `pull: always` the registry is asked in every pass, without pulling, what the tag stands for by now, and the
-    image is pulled when that is another. When it leaves Git it is removed if we pulled it and no container uses it.
+    image is pulled when that is another; of the images that were pulled so, the one before is kept as
+    `localhost/gitops-agent/...:previous`, for going back. When it leaves Git it is removed if we pulled it and no
+    container uses it.
     """
 
     runtime = ("digest", "registry")
@@ -67,7 +69,13 @@ class ContainerImage(Resource, kind="container_image", identity="reference"):
             brought = bring(engine, self.reference, self.pull)
             if brought.trouble is not None:
                 raise brought.trouble
-        elif needed := engine.remove_image(self.reference):
+            if self.pull == ALWAYS:
+                remember(engine, self.reference, brought)
+            return
+        forget(engine, self.reference)  # first: under another name the engine would let go of one that is used
+        if engine.image(self.reference) is None:
+            return
+        if needed := engine.remove_image(self.reference):
             raise ResourceError(f"image {self.reference} is still needed: {needed}; remove what uses it first")
 
     def undo(self, prior: State) -> Self | None:

@@ -1,11 +1,13 @@
 """Images of containers: brought as the pull policy says, and removed again when we brought them and nobody uses them.
 
 What we pulled for a container is written on it (`gitops-agent.images`). After a replacement the image in use and the one
-before it are kept, for going back; others of ours are removed, unless something else has them.
+before it are kept, for going back; others of ours are removed, unless something else has them. An image that is held by
+itself has nothing to be written on, so those that we pulled for it get names of ours (`localhost/gitops-agent/...`).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from modules.container_values import LABEL_PREFIX
 
 IMAGES_LABEL = f"{LABEL_PREFIX}images"
 MISSING, ALWAYS, NEVER = "missing", "always", "never"
+_OUR_NAMES = "localhost/gitops-agent"
 _SHOWN = len("sha256:") + 12  # of a digest, as engines shorten it
 MAX_KEPT = 8  # of the images written on one container
 
@@ -48,6 +51,33 @@ def bring(engine: Engine, reference: str, policy: str) -> Brought:
     if after is None:
         raise ResourceError(f"image {reference} was removed while it was needed; the next pass brings it again")
     return Brought(after["Id"], before is None or before["Id"] != after["Id"], trouble)
+
+
+def remember(engine: Engine, reference: str, brought: Brought) -> None:
+    """Name an image that was pulled for a reference, and the one before it; the one before that goes. Raises ResourceError."""
+    if not brought.ours:
+        return
+    current, previous = _names_of(reference)
+    before, gone = engine.image(current), engine.image(previous)
+    if before is not None and before["Id"] != brought.id:
+        engine.tag(before["Id"], previous)
+        if gone is not None:
+            discard(engine, [gone["Id"]], (before["Id"], brought.id))
+    engine.tag(brought.id, current)
+
+
+def forget(engine: Engine, reference: str) -> None:
+    """Take our names from what was pulled for a reference; what has no other name and no user goes. Raises ResourceError."""
+    for name in _names_of(reference):
+        found = engine.image(name)
+        if found is not None:
+            engine.remove_image(name)
+            discard(engine, [found["Id"]], ())  # Docker keeps what has a name by digest left
+
+
+def _names_of(reference: str) -> tuple[str, str]:
+    digest = hashlib.sha256(reference.encode()).hexdigest()[:16]
+    return f"{_OUR_NAMES}/{digest}:current", f"{_OUR_NAMES}/{digest}:previous"
 
 
 def newest(engine: EngineView, reference: str, image: Json | None) -> Mapping[str, str]:

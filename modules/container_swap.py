@@ -21,7 +21,7 @@ from modules.container_spec import SPEC_LABEL
 
 RETRY_SECONDS = 3600
 _STOP_SECONDS = 10  # the engine's own default
-_STOPPED = (137, 143)  # the status of what was ended by SIGKILL or SIGTERM
+_STOPPED = (0, 137, 143)  # the status of what was stopped: by its own choice, by SIGKILL or by SIGTERM
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,9 @@ class Place:
         """Tell whether the new container was stopped from outside, as by an engine that restarts: it has not failed."""
         found = self._ours("")
         state = found["State"] if found else {}
-        return state.get("ExitCode") in _STOPPED and not state.get("Running") and not state.get("OOMKilled")
+        if state.get("ExitCode") not in _STOPPED or state.get("Running") or state.get("OOMKilled"):
+            return False
+        return self.engine.was_stopped(self.name)
 
     def _put_back(self, *, running: bool, failed: bool) -> None:
         if self._ours(OLD) is not None:

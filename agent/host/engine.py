@@ -10,6 +10,7 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from urllib.parse import quote
 
 from agent.host.credentials import Credentials
@@ -117,6 +118,19 @@ class _Engine(Client):
                 return found
             time.sleep(POLL_SECONDS)
 
+    def was_stopped(self, name: str) -> bool:
+        found = self.inspect(name)
+        if found is None:
+            return True
+        since = int(datetime.fromisoformat(found["Created"]).timestamp())
+        asked = {"container": [found["Id"]], "type": ["container"]}
+        query = {"filters": json.dumps(asked), "since": str(since), "until": f"{time.time():.9f}", "stream": "false"}
+        try:
+            seen = {entry.get("Action") for entry in self._connection.lines(f"/v{self._version}/events", query)}
+        except ResourceError:
+            return True  # an engine that keeps no events
+        return "start" not in seen or not seen.isdisjoint(("kill", "stop"))
+
     def logs(self, name: str, lines: int) -> str:
         with self.asking(f"the log of container {name} cannot be read") as client:
             written: bytes = client.logs(name, stdout=True, stderr=True, tail=lines)
@@ -138,6 +152,10 @@ class _Engine(Client):
                     raise
                 return str(error.explanation)
             return ""
+
+    def tag(self, image: str, name: str) -> None:
+        with self.asking(f"image {image} cannot be named {name}") as client:
+            client.tag(image, *name.rsplit(":", 1), force=True)
 
     def create(self, name: str, options: Json) -> None:
         with self.asking("the container cannot be created") as client:

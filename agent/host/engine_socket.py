@@ -57,6 +57,16 @@ class Connection:
         except ValueError as error:
             raise self._silent(f"{path} gave something else than JSON, {body[:100]!r}") from error
 
+    def lines(self, path: str, query: Mapping[str, str]) -> list[Any]:
+        """The JSON of each line at a path. Raises as `get` does."""
+        status, _, body = self._ask(f"{path}?{urlencode(query)}", {})
+        if status != 200:
+            raise explained(f"GET {path[:150]} gave {status}", _message(body))
+        try:
+            return [json.loads(line) for line in body.splitlines() if line.strip()]
+        except ValueError as error:
+            raise self._silent(f"{path} gave something else than lines of JSON, {body[:100]!r}") from error
+
     def _ask(self, path: str, headers: Mapping[str, str]) -> tuple[int, HTTPMessage, bytes]:
         http = _UnixHTTP(self._path)
         try:

@@ -120,6 +120,21 @@ def test_a_tag_that_moves_is_seen_without_pulling_and_followed(on: ContainerHost
     on.converge(moving)
 
 
+def test_of_the_images_that_a_tag_moved_through_the_one_before_stays(on: ContainerHost) -> None:
+    def ids() -> set[str]:
+        return set(on.engine.run("image", "ls", "-a", "-q", "--no-trunc").split())
+
+    before, made = ids(), []
+    held = resource("container_image", "127.0.0.1:5000/app:stepping", pull="always")
+    for text in ("a", "b", "c"):
+        retag(on, "stepping", f"step {text}")
+        on.converge(held)
+        made.append(on.engine.inspect("127.0.0.1:5000/app:stepping", kind="image")["Id"])
+    assert ids() - before == {f"sha256:{image.removeprefix('sha256:')}" for image in made[1:]}
+    on.converge(NOTHING)
+    assert ids() == before
+
+
 def test_a_registry_that_is_down_is_said_and_the_container_is_held_all_the_same(
     on: ContainerHost, tmp_path: Path
 ) -> None:

@@ -55,6 +55,17 @@ def test_harm_done_by_hand_is_repaired(on: ContainerHost) -> None:
         assert on.http() == "one", harm
 
 
+def test_many_are_watched_together_and_each_fails_alone(on: ContainerHost) -> None:
+    names = [f"many-{number}" for number in range(4)]
+    on.converge("".join(declared(name, image=on.app.one) for name in names))
+    on.engine.run("stop", "-t0", *names)
+    dying = declared("dying", image=on.app.one, command=["sh", "-c", "echo no database; sleep 0.3; exit 3"])
+    said = on.refused(dying + "".join(declared(name, image=on.app.one) for name in names))
+    assert "its last lines: no database" in said
+    assert {on.engine.standing()[name] for name in names} == {"running"}
+    on.converge("  - {container: dying, ensure: absent}\n")
+
+
 def test_stopped_and_absent(on: ContainerHost) -> None:
     on.converge(web(on.app.one))
     made = on.engine.inspect("web")["Id"]
@@ -149,6 +160,23 @@ def test_a_new_version_that_is_unhealthy_gives_way_to_the_old_one_once(on: Conta
     on.converge(web(on.app.two))
     assert on.engine.standing() == {"web": "running"}
     assert on.http() == "two"
+
+
+def test_one_that_dies_as_if_it_were_stopped_is_held_back_and_one_that_was_stopped_is_not(on: ContainerHost) -> None:
+    on.converge(web(on.app.one))
+    for status in (137, 143, 0):
+        assert "the one before it was put back" in on.refused(web(on.app.two, command=["sh", "-c", f"exit {status}"]))
+        assert "this very spec failed" in on.fleet.apply().stdout, status
+    on.fleet.hold(web(on.app.slow))
+    with subprocess.Popen(on.fleet.host.command("agentctl", "apply"), stdout=subprocess.PIPE, text=True) as applying:
+        while (on.engine.standing().get("web"), "web.gitops-agent-old" in on.engine.standing()) != ("running", True):
+            assert applying.poll() is None
+        on.engine.run("kill", "web")
+        said, _ = applying.communicate(timeout=120)
+    assert "the one before it was put back" in said
+    assert on.http() == "one"
+    assert on.fleet.apply().returncode == 0, "it had not failed"
+    assert on.http() == "slow"
 
 
 def test_each_way_to_fail_is_said_and_the_old_one_is_back(on: ContainerHost) -> None:

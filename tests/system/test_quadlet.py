@@ -187,15 +187,20 @@ def test_harm_done_to_a_network_or_volume_is_repaired(on: ContainerHost) -> None
 
 
 def test_a_network_that_changes_is_made_anew_with_its_containers_if_that_is_said(on: ContainerHost) -> None:
+    on.converge(member(on.app.one) + network(subnet="172.30.7.0/24", force=True, labels={"a": "b"}) + volume())
     on.converge(member(on.app.one) + network(subnet="172.30.7.0/24", force=True) + volume())
+    assert "Label=a=b" not in on.fleet.host.read(NETWORK)
+    on.engine.run("run", "-d", "--name", "byhand", "--network", "backend:alias=cache", on.app.one)
     made = on.engine.inspect("web")["Id"]
     said = on.refused(member(on.app.one) + network(subnet="172.30.8.0/24") + volume())
-    assert "network backend differs in subnet, and web would lose it" in said
+    assert "network backend differs in subnet, and byhand, web would lose it" in said
     assert on.engine.inspect("web")["Id"] == made
     on.converge(member(on.app.one) + network(subnet="172.30.8.0/24", force=True) + volume())
-    place = on.engine.inspect("web")["NetworkSettings"]["Networks"]["backend"]
-    assert place["IPAddress"].startswith("172.30.8.")
-    assert "db" in place["Aliases"]
+    for name, alias in (("web", "db"), ("byhand", "cache")):
+        place = on.engine.inspect(name)["NetworkSettings"]["Networks"]["backend"]
+        assert place["IPAddress"].startswith("172.30.8."), name
+        assert alias in place["Aliases"], name
+    on.engine.run("rm", "-f", "-t0", "byhand")
     assert on.http() == "one"
 
 

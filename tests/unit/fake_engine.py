@@ -11,7 +11,8 @@ from typing import Any
 from modules.api import Content, ResourceError, Unsupported
 from tests.unit.fake_host import FakeFiles
 
-FAILING = ["fail"]  # a command that ends at once
+FAILING, KILLED, LEAVING = ["fail"], ["killed"], ["leave"]  # commands that end at once
+FAILING_WITH = {str(FAILING): 3, str(KILLED): 137, str(LEAVING): 0}
 
 
 class PowerCut(BaseException):
@@ -33,6 +34,7 @@ class FakeEngine:
         self.volumes: dict[str, dict[str, Any]] = {}
         self.standing: dict[str, dict[str, Any]] = {}
         self.volumes_removed_of: list[str] = []
+        self.stopped_from_outside: set[str] = set()
         self.watched: list[tuple[str, int]] = []  # who, and how many had been started by then
         self.lists = self.changes = self.starts = 0
         self.fuse = -1
@@ -62,6 +64,9 @@ class FakeEngine:
         assert found is not None
         self.watched.append((name, self.starts))
         return found
+
+    def was_stopped(self, name: str) -> bool:
+        return name in self.stopped_from_outside
 
     def logs(self, name: str, lines: int) -> str:
         return f"last words of {self.standing[name]['Config']['Image']}\n"
@@ -99,19 +104,27 @@ class FakeEngine:
         self._burn()
         if reference not in self.registry:
             raise ResourceError(f"image {reference} cannot be pulled: manifest unknown")
-        if reference in self.images:
-            self.dangling.add(self.images[reference])
-        self.images[reference] = self.newest(reference)
+        self.tag(self.newest(reference), reference)
         self.dangling.discard(self.images[reference])
 
     def remove_image(self, reference: str) -> str:
         self._burn()
         known = (self.image(reference) or {}).get("Id", "")
+        if reference in self.images and list(self.images.values()).count(known) > 1:
+            del self.images[reference]
+            return ""
         if users := self.users(image=known):
             return f"container {users[0]} is using it"
         self.images = {name: image for name, image in self.images.items() if known not in (name, image)}
         self.dangling.discard(known)
         return ""
+
+    def tag(self, image: str, name: str) -> None:
+        self._burn()
+        before = self.images.get(name)
+        self.images[name] = image
+        if before is not None and before not in self.images.values():
+            self.dangling.add(before)
 
     def create_network(self, options: Mapping[str, Any]) -> None:
         self._burn()
@@ -172,8 +185,9 @@ class FakeEngine:
         held = {port for other in self.standing.values() if other["State"]["Running"] for port in _ports(other)}
         if taken := held.intersection(_ports(found)):
             raise ResourceError(f"port {taken.pop()} is already allocated")
-        failing = found["Config"].get("Cmd") == FAILING
-        found["State"] = {"Status": "exited" if failing else "running", "Running": not failing, "ExitCode": 3 * failing}
+        code = FAILING_WITH.get(str(found["Config"].get("Cmd")))
+        status = "running" if code is None else "exited"
+        found["State"] = {"Status": status, "Running": code is None, "ExitCode": code or 0}
         if "Healthcheck" in found["Config"]:
             ill = "ill" in found["Config"]["Healthcheck"]["Test"]
             found["State"]["Health"] = {"Status": "unhealthy" if ill else "healthy", "Log": [{"Output": "broken\n"}]}

@@ -96,6 +96,35 @@ def test_a_tag_that_moved_is_pulled_and_one_that_cannot_be_asked_for_is_said(hos
         converge(image, host)
 
 
+def test_of_the_images_that_a_tag_moved_through_the_one_before_stays(host: Host, engine: FakeEngine) -> None:
+    def ids() -> set[str]:
+        return {*engine.images.values(), *engine.dangling}
+
+    image = ContainerImage(reference="app:1", pull="always")
+    for version in ("second", "third", "fourth"):
+        engine.remote["app:1"] = f"sha256:{version}"
+        converge(image, host)
+    assert ids() == {"sha256:app:1", "sha256:third", "sha256:fourth"}, "and what we did not pull"
+    engine.create("web", {"Image": "app:1"})
+    for version in ("fifth", "sixth"):
+        engine.remote["app:1"] = f"sha256:{version}"
+        converge(image, host)
+    assert ids() == {"sha256:app:1", "sha256:fourth", "sha256:fifth", "sha256:sixth"}, "and what a container has"
+    converge(ContainerImage(reference="app:1", ensure="unused"), host)
+    assert ids() == {"sha256:app:1", "sha256:fourth"}
+    assert engine.images == {}
+
+
+def test_an_image_that_is_used_is_not_let_go_by_its_other_name(host: Host, engine: FakeEngine) -> None:
+    converge(ContainerImage(reference="app:2", pull="always"), host)
+    engine.remote["app:2"] = "sha256:moved"
+    converge(ContainerImage(reference="app:2", pull="always"), host)
+    engine.create("web", {"Image": "app:2"})
+    with pytest.raises(ResourceError, match="still needed"):
+        converge(ContainerImage(reference="app:2", ensure="absent"), host)
+    assert engine.images["app:2"] == "sha256:moved"
+
+
 def test_pull_policies(engine: FakeEngine) -> None:
     with pytest.raises(ResourceError, match="`pull: never` keeps it"):
         bring(engine, "app:2", "never")

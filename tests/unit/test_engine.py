@@ -47,6 +47,30 @@ def test_the_log_is_bounded_and_decoded_whatever_it_holds(
     assert any(query.get("tail") == ["5"] for _, query in daemon.asked)
 
 
+@pytest.mark.parametrize(
+    ("actions", "stopped"),
+    [
+        (["create", "start", "die"], False),
+        (["create", "start", "oom", "die"], False),
+        (["create", "start", "kill", "die", "stop"], True),
+        (["create", "start", "kill", "die"], True),
+        ([], True),  # the engine has started since
+        (None, True),
+    ],
+)
+def test_who_ended_a_container_is_told_from_the_engines_events(
+    daemon: Daemon, engine: Engine, actions: list[str] | None, stopped: bool
+) -> None:
+    found = {"Name": "/web", "Id": "ab12", "Created": "2026-01-01T00:00:00.123456789Z"}
+    daemon.answers["GET /v1.41/containers/web/json"] = (200, found)
+    lines = b"".join(json.dumps({"Action": action}).encode() + b"\n" for action in actions or ())
+    daemon.answers["GET /v1.41/events"] = (500, {"message": "none"}) if actions is None else (200, lines)
+    assert engine.was_stopped("web") is stopped
+    (query,) = (query for path, query in daemon.asked if path == "GET /v1.41/events")
+    assert json.loads(query["filters"][0])["container"] == ["ab12"]
+    assert query["since"] == ["1767225600"]
+
+
 # Settling
 
 
