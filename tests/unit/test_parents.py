@@ -88,7 +88,7 @@ def test_one_that_others_use_is_let_go(held: Holding) -> None:
     outcomes = {outcome.id: outcome for outcome in held.apply([OTHER])}
     assert outcomes["directory:/a/b"].result == "removed"
     assert outcomes["directory:/a"].result == "released"
-    assert "something in it that we did not put there" in outcomes["directory:/a"].message
+    assert "it holds theirs" in outcomes["directory:/a"].message
     assert os.listdir(held.root / "a") == ["theirs"]
     assert held.converged([OTHER]) == []
 
