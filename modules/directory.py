@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from modules.api import Drift, FileView, Host, HostView, Resource, State, Unrestorable
+from modules.api import Drift, FileView, Host, HostView, Resource, State
 from modules.attributes import Attributed
 from modules.fields import (
     ABSOLUTE_PATH,
@@ -152,8 +152,6 @@ class Directory(Attributed, kind="directory", identity="path"):
     def apply(self, host: Host, drift: Drift) -> None:
         """Make it whole, change it in place, or remove it."""
         if self.ensure == "absent":
-            if self.as_parent and host.files.listdir(self.path):
-                raise Unrestorable(f"{self.path} is left, for there is something in it that we did not put there")
             remove(host.files, self.path, self.force)
         elif "ensure" in drift:
             self._make(host)
@@ -163,7 +161,7 @@ class Directory(Attributed, kind="directory", identity="path"):
     def undo(self, prior: State) -> Self | None:
         """It is removed if all that is in it goes too and it is nobody's home; else it stays with what is in it."""
         if self.ensure == "present" and prior.get("ensure") == "absent":
-            return type(self)(path=self.path, ensure="absent", as_parent=self.as_parent)
+            return type(self)(path=self.path, ensure="absent")
         return None
 
     def bears(self, host: HostView, leaving: Collection[str]) -> str:
