@@ -56,9 +56,8 @@ def test_a_directory_with_data_and_a_home_stay(fleet: Fleet) -> None:
 
 def test_the_status_and_the_log_name_what_was_left(fleet: Fleet) -> None:
     host = fleet.host
-    assert re.search(
-        r"released +directory:/srv/data +left as it is: it holds table\n", host.run("agentctl", "status").stdout
-    )
+    status = host.run("agentctl", "status", check=False).stdout  # UNKNOWN, for no daemon runs here
+    assert re.search(r"released +directory:/srv/data +left as it is: it holds table\n", status)
     log = json.loads(host.run("agentctl", "log", "directory:/srv/data", "--json").stdout)["changes"]
     assert (log[0]["result"], log[0]["message"]) == ("released", "left as it is: it holds table")
 

@@ -39,13 +39,13 @@ def renderer(**bounds: Any) -> Renderer:
     return Renderer(load, Bounds(**{"value_seconds": 1, **bounds}))
 
 
-def value(text: Any) -> Any:
-    return renderer().value(text, NAMES, PLACE)
+def value(text: Any, **bounds: Any) -> Any:
+    return renderer(**bounds).value(text, NAMES, PLACE)
 
 
-def wrong(text: str) -> str:
+def wrong(text: str, **bounds: Any) -> str:
     with pytest.raises(ManifestInvalid) as caught:
-        value(text)
+        value(text, **bounds)
     (problem,) = caught.value.problems
     assert problem.place == PLACE
     return problem.message

@@ -52,8 +52,9 @@ LONG = "a number this long is not computed"
 )
 def test_everything_is_bounded(text: str, message: str) -> None:
     limits, started = resource.getrlimit(resource.RLIMIT_AS), time.process_time()
-    assert wrong(text).startswith(message)
-    assert time.process_time() - started < 3
+    seconds = 10 if message == MUCH else 1  # a slow machine takes its time to reach the bound of memory
+    assert wrong(text, value_seconds=seconds).startswith(message)
+    assert time.process_time() - started < seconds + 2
     assert resource.getrlimit(resource.RLIMIT_AS) == limits
     assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
     assert value("{{ vars.port }}") == 80, "the next value has bounds of its own"
