@@ -19,15 +19,14 @@ from modules.api import Content, Resource
 def origins(node: Node) -> Iterator[Origin]:
     """Everything that a consumer may be refreshed for: its causes, and its own text."""
     yield from ((node.id, action, cause) for action, causes in (node.refresh or {}).items() for cause in causes)
-    if node.resource.refreshed_for:
-        yield node.id, node.resource.own_refresh, node.id
+    yield from ((node.id, node.resource.own_refresh, cause) for cause in node.resource.text_of())
 
 
 def started_with(node: Node, sound: Mapping[str, Resource]) -> dict[Origin, str]:
     """What a consumer that is started now is started with; of `sound` (by id) it is known that they are as Git says."""
-    own = node.resource.refreshed_for
+    texts = node.resource.text_of()
     return {
-        origin: _digest(sound[origin[2]], own if origin[2] == node.id else None)
+        origin: _digest(cause := sound[origin[2]], cause.refreshed_for if origin[2] in texts else None)
         for origin in origins(node)
         if origin[2] in sound
     }

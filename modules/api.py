@@ -495,6 +495,10 @@ class Resource:
         """For each refresh action (`restart`, `reload`), the resource ids (globs) whose change asks for it."""
         return {}
 
+    def text_of(self) -> Sequence[str]:
+        """Whose text it runs with, by id: a change of what `refreshed_for` names of them asks for its own refresh."""
+        return [self.id] if self.refreshed_for else []
+
     @property
     def own_refresh(self) -> str:
         """The action that a change of what `refreshed_for` names asks for."""

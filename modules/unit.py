@@ -42,7 +42,7 @@ from modules.systemd import (
     look,
     under_us,
 )
-from modules.unit_names import files_of, instance_of, name_problem
+from modules.unit_names import files_of, instance_of, name_problem, template_of
 from modules.unit_state import AS_ACTIVE, AS_ENABLED, NOT_INSTALLABLE, UNMET, forgets, properties
 from modules.unit_text import ABSENT, DIRECTORY, FOREIGN, OwnText
 
@@ -64,8 +64,8 @@ class Unit(Resource, kind="unit", identity="name"):
     lie in /etc/systemd/system, begin with a line that says whose they are, and are gone when Git lets go of them. A
     unit file may be a `file` resource as well. systemd reads unit files again before the unit is looked at.
 
-    A change of its own text restarts it, unless `on_change` says otherwise. A refresh never starts a unit that is
-    stopped. The agent itself, the bus, logind and what carries the network are never restarted under the agent: that
+    A change of its own text restarts it, and one of a template's text its instances, unless `on_change` says otherwise.
+    A refresh never starts a unit that is stopped. The agent itself, the bus, logind and what carries the network are never restarted under the agent: that
     they are owed a restart is said by `agentctl status` until somebody has restarted them.
     """
 
@@ -90,9 +90,11 @@ class Unit(Resource, kind="unit", identity="name"):
         RESOURCE_IDS, "Reload it when one of these changed; a unit that cannot reload is restarted.", ()
     )
     on_change: str = option(
-        choice("restart", "reload-or-restart", "reload", "report"),
-        "What a change of its own text does. With `reload` it is never restarted, whatever changed; with `report` it is "
-        "left alone altogether, and status says what it is owed.",
+        choice("restart", "try-restart", "reload-or-restart", "try-reload-or-restart", "reload", "report"),
+        "What a change of its own text does: `restart` it, or have it reload (`reload-or-restart`: restarted if it cannot). "
+        "One that has failed is an error then, which stays until it runs; with `try-restart` and `try-reload-or-restart` "
+        "it is left as it is. With `reload` it is never restarted, whatever changed; with `report` it is left alone "
+        "altogether, and status says what it is owed.",
         "restart",
     )
     timeout: int = option(INTEGER, "How many seconds it may take to start, stop, restart or reload.", 300)
@@ -103,7 +105,8 @@ class Unit(Resource, kind="unit", identity="name"):
             return (problem,)
         found = []
         wishes = (self.enabled, self.active, self.masked)
-        says = self._refreshes or self.text.contents or self.dropins is not None
+        refreshes = self.restart_on or self.reload_on
+        says = refreshes or self.text.contents or self.dropins is not None
         if not says and all(value is None for value in wishes):
             found.append("says nothing; give one of content, dropins, enabled, active, masked, restart_on, reload_on")
         if self.masked and (self.enabled or self.active):
@@ -111,7 +114,7 @@ class Unit(Resource, kind="unit", identity="name"):
         found += self._text_problems()
         if self.timeout < 1:
             found.append("timeout must be at least 1 second")
-        if "@." in self.name and (self.active is not None or self._refreshes):
+        if "@." in self.name and (self.active is not None or refreshes):
             found.append(
                 f"`{self.name}` is a template, which never runs; name an instance such as {instance_of(self.name)}"
             )
@@ -135,10 +138,6 @@ class Unit(Resource, kind="unit", identity="name"):
         return found
 
     @property
-    def _refreshes(self) -> bool:
-        return bool(self.restart_on or self.reload_on)
-
-    @property
     def text(self) -> OwnText:
         """The files that it brings."""
         return OwnText(self.name, self.content or self.template or self.source, self.dropins or {})
@@ -151,16 +150,22 @@ class Unit(Resource, kind="unit", identity="name"):
     def needs(self) -> Sequence[tuple[str, ...]]:
         """Its unit file and drop-ins (its template's too), those of the service that it starts, and its package."""
         package = self.name.rpartition(".")[0].partition("@")[0]
-        return (*((key,) for key in files_of(self.name)), (f"package:{package}",))
+        template = [(f"unit:{name}",)] if (name := template_of(self.name)) else []
+        return (*template, *((key,) for key in files_of(self.name)), (f"package:{package}",))
 
     def refresh_on(self) -> Mapping[str, tuple[str, ...]]:
         """What a change of others asks for."""
         return {"restart": self.restart_on, "reload": self.reload_on}
 
+    def text_of(self) -> Sequence[str]:
+        """Itself, and the template of an instance; a template itself never runs."""
+        names = [] if "@." in self.name else [self.name, *filter(None, [template_of(self.name)])]
+        return [f"unit:{name}" for name in names]
+
     @property
     def own_refresh(self) -> str:
         """What a change of its text asks for."""
-        return "reload" if self.on_change.startswith("reload") else "restart"
+        return "reload" if "reload" in self.on_change else "restart"
 
     def withholds(self, action: str) -> str:
         """Why it is left alone: it was asked for, or the agent stands on it."""
@@ -234,12 +239,13 @@ class Unit(Resource, kind="unit", identity="name"):
 
     def refresh(self, host: Host, action: str) -> None:
         """Restart or reload it if it runs. Raises ResourceError with the last lines of its journal, or Withheld."""
-        from modules.unit_changes import refresh_unit
+        from modules.unit_changes import Refresh, refresh_unit
 
         if reason := self.withholds(action):
             raise Withheld(reason)
         if host.root == "/":
-            refresh_unit(host, self.name, "only-reload" if self.on_change == "reload" else action, self.timeout)
+            verb = "only-reload" if self.on_change == "reload" else action
+            refresh_unit(host, self.name, Refresh(verb, self.timeout, tries=self.on_change.startswith("try-")))
 
     def contents(self, host: HostView, drift: Drift) -> tuple[bytes, bytes] | None:
         """Its files as `systemctl cat` shows them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from modules.api import Host, Observation, ResourceError, State, Withheld
@@ -13,6 +14,15 @@ from modules.unit_text import ABSENT, DIRECTORY, OwnText, is_ours, write
 _STEADY_SECONDS = 1.0  # how long a service that says nothing of itself is watched after its start
 _SILENT = ("simple", "exec", "idle")  # types of services that count as started as soon as their process is there
 _REFRESH_VERBS = {"restart": "try-restart", "reload": "try-reload-or-restart", "only-reload": "reload"}
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """A restart or reload that a unit is owed."""
+
+    action: str  # a key of _REFRESH_VERBS
+    timeout_seconds: float
+    tries: bool = False  # a unit that has failed is owed nothing
 
 
 class Wish(Protocol):
@@ -40,23 +50,24 @@ def converge_units(host: Host, wishes: Mapping[str, Wish]) -> list[ResourceError
     return [changes.errors.get(name) for name in wishes]
 
 
-def refresh_unit(host: Host, name: str, action: str, timeout_seconds: float) -> None:
+def refresh_unit(host: Host, name: str, refresh: Refresh) -> None:
     """Restart or reload a unit if it runs. Raises ResourceError with the last lines of its journal, or Withheld."""
+    action = refresh.action
     shown = look_closely(host, [name])[name]
     if not shown.exists:
         raise ResourceError(missing(name))
     if reason := under_us(shown.id, action.removeprefix("only-")):
         raise Withheld(reason)
-    if shown.active == "failed":
+    if shown.active == "failed" and not refresh.tries:
         raise ResourceError(f"{shown.id} has failed and is not started by a {action}: {failure(host, shown, '')}")
-    if shown.active == "inactive":
+    if shown.active in ("inactive", "failed"):
         return
     if shown.stale:
         daemon_reload(host)
     try:
         if action == "restart":  # else its count of starts could refuse this one
             host.run("systemctl", "reset-failed", "--", shown.id)
-        host.run("systemctl", _REFRESH_VERBS[action], "--", shown.id, timeout_seconds=timeout_seconds)
+        host.run("systemctl", _REFRESH_VERBS[action], "--", shown.id, timeout_seconds=refresh.timeout_seconds)
     except ResourceError as error:
         raise ResourceError(
             failure(host, look_closely(host, [name])[name], action, str(error).partition(": ")[2])

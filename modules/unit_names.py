@@ -33,6 +33,13 @@ def instance_of(template: str) -> str:
     return template.replace("@.", "@NAME.")
 
 
+def template_of(name: str) -> str:
+    """The template that an instance is made from; empty for a unit that is none."""
+    stem, _, suffix = name.rpartition(".")
+    prefix, at, instance = stem.partition("@")
+    return f"{prefix}@.{suffix}" if at and instance else ""
+
+
 def name_problem(name: str) -> str:
     """Why a name is not that of one unit that can be held; empty when it is."""
     suffix = name.rpartition(".")[2]

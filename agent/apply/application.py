@@ -123,7 +123,7 @@ class Application:
         if not drifting:
             return
         consumers = self.refreshes.consumers
-        owed = [item for step in drifting for item in (*consumers.of(step.node), *consumers.of_itself(step))]
+        owed = [item for step in drifting for item in consumers.of_change(step)]
         new = self.refreshes.owe(owed, [self._entry(step, step.observed, pending=True) for step in drifting])
         self._begin([step.node.id for step in drifting])
         self._audit.look(drifting)
@@ -207,15 +207,18 @@ class Application:
         action, causes = next(iter(due.items()))
         self._begin([node.id])
         started = time.monotonic()
+        why = ", ".join("its own text" if cause == node.id else cause for cause in causes)
         try:
             node.resource.refresh(self.host, action)
-            why = ", ".join("its own text" if cause == node.id else cause for cause in causes)
             refreshed = replace(outcome, result=CONVERGED, message=f"{action}, because {why} changed")
             self._changed.add(node.id)
             self.refreshes.delivered(keys, started_with(node, self._sound()))
         except Withheld as reason:
             self.refreshes.take_back(owed)
             self.refreshes.withhold(keys, str(reason))
+            self._tell_left(
+                replace(outcome, result=PENDING, drift={}, message=f"{action}, because {why} changed; {reason}")
+            )
             return
         except ResourceError as error:
             self.refreshes.take_back(owed)
@@ -223,6 +226,13 @@ class Application:
         refreshed = replace(refreshed, seconds=time.monotonic() - started)
         self.write_down([], [refreshed])
         self.tell(refreshed)
+
+    def _tell_left(self, left: Outcome) -> None:
+        """Write down and say that a refresh is left to a person, when that is new; its outcome is what it was."""
+        if not any(item.withheld for item in self.plan.owed if item.consumer == left.id):
+            left = self._audit.redacted(left)
+            self.write_down([], [left])
+            self.conduct.tell(left)
 
     def deliver_to_host(self, names: Sequence[str]) -> None:
         """Deliver the host-wide refreshes of these names that are owed; one that failed waits for the next pass."""

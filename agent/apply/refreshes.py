@@ -24,10 +24,17 @@ class Consumers:
     def __init__(self, nodes: Sequence[Node]) -> None:
         self._nodes = nodes
         self._by_cause: defaultdict[str, list[Key]] = defaultdict(list)
+        self._by_text: defaultdict[str, list[Key]] = defaultdict(list)
         for node in nodes:
             for action, causes in (node.refresh or {}).items():
                 for cause in causes:
                     self._by_cause[cause].append((node.id, action))
+            for cause in node.resource.text_of():
+                self._by_text[cause].append((node.id, node.resource.own_refresh))
+
+    def of_change(self, step: Step) -> list[Owed]:
+        """List what closing the drift of a step owes, each once."""
+        return list(dict.fromkeys([*self.of(step.node), *self.of_text(step)]))
 
     def of(self, node: Node) -> Iterator[Owed]:
         """List what a change of this node owes."""
@@ -36,11 +43,10 @@ class Consumers:
         for name in node.resource.host_refreshes():
             yield Owed(HOST, name, node.id)
 
-    def of_itself(self, step: Step) -> Iterator[Owed]:
-        """List what a change of its own text owes to a resource itself."""
-        resource = step.node.resource
-        if not set(step.drift).isdisjoint(resource.refreshed_for):
-            yield Owed(step.node.id, resource.own_refresh, step.node.id)
+    def of_text(self, step: Step) -> Iterator[Owed]:
+        """List what a change of a resource's text owes to itself, and to others that have that text."""
+        if not set(step.drift).isdisjoint(step.node.resource.refreshed_for):
+            yield from (Owed(*key, step.node.id) for key in self._by_text[step.node.id])
 
     def of_removal(self, name: str, undo: Resource) -> Iterator[Owed]:
         """List what the removal of a resource that left Git owes: its consumers know it by pattern only."""

@@ -55,12 +55,12 @@ def refreshes_of(plan: Plan) -> dict[str, tuple[str, list[str]]]:
         why = f"it is owed since {owed.cause} changed" if owed.since else f"{owed.cause} changed unnoticed"
         due[owed.consumer][owed.action].append(why)
     for step in plan.steps:
-        own = consumers.of_itself(step)
-        if not set(step.drift).isdisjoint(step.node.resource.restarted_by):
+        restarts = not set(step.drift).isdisjoint(step.node.resource.restarted_by)
+        if restarts:
             due.pop(step.node.id, None)
-            own = iter(())
-        for item in (*own, *(consumers.of(step.node) if step.drift or step.node.id in due else ())):
-            if item.consumer != HOST:  # of these only what went wrong before is of interest
+        for item in consumers.of_change(step) if step.drift or step.node.id in due else ():
+            # Of those of the host only what went wrong before is of interest.
+            if item.consumer != HOST and not (restarts and item.consumer == step.node.id):
                 changes = "its own text" if item.consumer == item.cause else item.cause
                 due[item.consumer][item.action].append(f"{changes} changes")
     for removal in plan.removals:

@@ -93,9 +93,12 @@ class FakeSystemd:
 
     def _drop_ins(self, name: str) -> list[str]:
         return [
-            f"{directory}/{name}.d/{entry}"
+            f"{directory}/{one}.d/{entry}"
+            for one in dict.fromkeys(
+                (name, name.partition("@")[0] + "@." + name.rpartition(".")[2] if "@" in name else name)
+            )
             for directory in DIRECTORIES
-            for entry in self.host.files.listdir(f"{directory}/{name}.d")
+            for entry in self.host.files.listdir(f"{directory}/{one}.d")
         ]
 
     def _read_from(self, name: str) -> tuple[tuple[str, int], ...]:

@@ -215,6 +215,17 @@ def test_what_is_left_to_a_person_is_said_until_it_is_done(world: World, resourc
     assert starts(world, name) == began + 1
 
 
+def test_that_a_restart_is_left_to_a_person_is_in_the_trail_once(world: World) -> None:
+    world.run(REPORTED)
+    for _ in range(3):
+        world.run(CHANGED + "    on_change: report\n")
+    with world.store(writable=False) as store:
+        [line] = [line for line in store.history.changes(f"unit:{WEB}") if line["result"] == "pending"]
+    command = f"systemctl restart {WEB}"
+    assert line["message"] == f"restart, because file:{CONF} changed; left to you by `on_change: report`: {command}"
+    assert line["drift"] == "{}"
+
+
 def restart_by_hand(world: World, name: str) -> None:
     world.host.files.tick(3700)
     world.host.run("systemctl", "try-restart", "--", name)

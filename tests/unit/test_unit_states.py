@@ -247,7 +247,9 @@ def test_a_restart_by_anyone_is_noticed(host: FakeHost, systemd: FakeSystemd) ->
     ("on_change", "action", "verb"),
     [
         ("restart", "restart", "try-restart"),
+        ("try-restart", "restart", "try-restart"),
         ("reload-or-restart", "reload", "try-reload-or-restart"),
+        ("try-reload-or-restart", "reload", "try-reload-or-restart"),
         ("reload", "reload", "reload"),
     ],
 )
@@ -259,6 +261,28 @@ def test_a_change_of_its_text_does_what_is_chosen(
     assert (unit.refreshed_for, unit.own_refresh) == (("content", "dropins"), action)
     unit.refresh(host, unit.own_refresh)
     assert host.count(f"systemctl {verb} -- a.service") == 1
+
+
+@pytest.mark.parametrize("on_change", ["restart", "reload-or-restart", "reload"])
+def test_one_that_has_failed_is_an_error(host: FakeHost, systemd: FakeSystemd, on_change: str) -> None:
+    systemd.unit("a.service", STATIC + "ExecReload=/bin/true\n")
+    systemd.active["a.service"] = "failed"
+    unit = Unit(name="a.service", on_change=on_change)
+    with pytest.raises(ResourceError, match=r"a\.service has failed and is not started by a"):
+        unit.refresh(host, unit.own_refresh)
+
+
+@pytest.mark.parametrize("on_change", ["try-restart", "try-reload-or-restart"])
+@pytest.mark.parametrize("active", ["failed", "inactive"])
+def test_with_try_only_what_runs_is_refreshed(
+    host: FakeHost, systemd: FakeSystemd, on_change: str, active: str
+) -> None:
+    systemd.unit("a.service", STATIC + "ExecReload=/bin/true\n")
+    systemd.active["a.service"] = active
+    unit = Unit(name="a.service", on_change=on_change)
+    unit.refresh(host, unit.own_refresh)
+    assert (systemd.starts["a.service"], systemd.reloads["a.service"]) == (0, 0)
+    assert systemd.active["a.service"] == active
 
 
 def test_reload_never_restarts_what_cannot_reload(host: FakeHost, systemd: FakeSystemd) -> None:
