@@ -157,6 +157,12 @@ class FileView(Protocol):
     def listdir(self, path: str) -> Sequence[str]:
         """The names in the directory at `path`, sorted; empty when there is no directory."""
 
+    def below(self, path: str, skip: Callable[[str], bool]) -> Iterator[tuple[str, Stat]]:
+        """All that is below the directory at `path`, by its path relative to that; a directory before what is in it.
+
+        No link is followed, and no other file system entered; what `skip` says of is left out with all below it.
+        """
+
 
 class Files(FileView, Protocol):
     """Files of the host, writable. Every change is atomic and never more readable than its result."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from modules.api import Drift, FileView, Host, HostView, Resource, State
+from modules.api import Accounts, Drift, FileView, Host, HostView, Resource, ResourceError, State
 from modules.attributes import Attributed
+from modules.below import Below
 from modules.fields import (
     ABSOLUTE_PATH,
     BOOLEAN,
@@ -57,20 +58,31 @@ class Directory(Attributed, kind="directory", identity="path"):
     source: Folder | None = option(SOURCE_FOLDER, "A folder of the repository whose content shall be in it.")
     file_mode: str | None = option(
         MODE,
-        "The permissions of the files of `source`; 0644 when none are given, or 0755 for what is executable in Git.",
+        "The permissions of the files of `source`; 0644 when none are given, or 0755 for what is executable in Git. With "
+        "`recurse`, of all files below.",
+    )
+    recurse: bool = option(
+        BOOLEAN,
+        "Hold the owner, the group and `mode` of all directories below it too, and the owner, the group and `file_mode` "
+        "of all files; links are owned and not followed. What is declared, and all below that, is left out. All of it "
+        "is looked at in every pass, so it is for trees that others fill, and that are not large.",
+        default=False,
     )
     purge: bool = option(
         BOOLEAN, "Remove what nobody declares from it, and from the directories of `source`: see purge.", default=False
     )
     exclude: tuple[str, ...] | None = option(
         STRINGS,
-        "Patterns of what of `source` is not copied, and of what is not purged: of names, or with a slash of "
-        "paths in it; `*` stops at a slash.",
+        "Patterns of what of `source` is not copied, of what is not purged, and of what `recurse` leaves: of names, or "
+        "with a slash of paths in it; `*` stops at a slash.",
     )
-    max_files: int = option(INTEGER, "An error if `source` has more files than this.", default=10_000)
+    max_files: int = option(
+        INTEGER, "An error if `source`, or what `recurse` finds, has more files than this.", default=10_000
+    )
     show_diff: bool = option(
         BOOLEAN, "Whether the text of the files of `source` is shown where it changes.", default=True
     )
+    declared: tuple[str, ...] = internal(())  # relative to the path: what `recurse` leaves to others
     as_parent: bool = internal(default=False)  # it is there for what is in it: nothing of it is held but that
 
     def problems(self) -> Sequence[str]:
@@ -85,10 +97,14 @@ class Directory(Attributed, kind="directory", identity="path"):
                 for name in ("source", "purge", "parents")
                 if getattr(self, name)
             )
-        if self.file_mode is not None and self.source is None:
-            yield "file_mode is that of the files of a source"
-        if self.exclude is not None and self.source is None and not self.purge:
-            yield "exclude says what is not copied from a source, or not purged"
+        if self.file_mode is not None and self.source is None and not self.recurse:
+            yield "file_mode is that of the files of a source, or of those that recurse finds"
+        if self.exclude is not None and self.source is None and not self.purge and not self.recurse:
+            yield "exclude says what is not copied from a source, not purged, or left by recurse"
+        if self.recurse and self.source is not None:
+            yield "recurse is for what others put there; all of a source is held anyway, so give only one of them"
+        if self.recurse and not any((self.owner, self.group, self.mode, self.file_mode)):
+            yield "recurse needs something to hold: owner, group, mode or file_mode"
         files = sum(leaf.type != "directory" for leaf in self.source or ())
         if files > self.max_files:
             yield f"source has {files} files, more than the {self.max_files} of max_files"
@@ -103,8 +119,14 @@ class Directory(Attributed, kind="directory", identity="path"):
             fields = {"exclude": self.exclude or (), "force": self.force, "directories": directories}
             children.append(("purge", {"path": self.path, **fields}))
         above = parents(self.path, self.parents, self.owner, self.group)
-        itself = replace(self, source=None, file_mode=None, purge=False, exclude=None, parents=None, show_diff=True)
-        return itself, (*above, *children)
+        itself = replace(self, source=None, purge=False, parents=None, show_diff=True)
+        return itself if self.recurse else replace(itself, file_mode=None, exclude=None), (*above, *children)
+
+    def informed(self, paths: Collection[str]) -> Self:
+        """Itself, knowing what others declare in it."""
+        inside = f"{self.path.rstrip('/')}/"
+        found = (path[len(inside) :] for path in paths if self.recurse and path.startswith(inside))
+        return replace(self, declared=tuple(sorted(found))) if self.recurse else self
 
     def _child(self, leaf: Leaf) -> tuple[str, Mapping[str, object]]:
         path = f"{self.path.rstrip('/')}/{leaf.path}"
@@ -133,7 +155,8 @@ class Directory(Attributed, kind="directory", identity="path"):
         """Nothing but `ensure` for a directory that is to be absent, or is there for what is in it."""
         if self.ensure == "absent" or (self.as_parent and observed.get("ensure") == "present"):
             return {"ensure": self.ensure}
-        return {"ensure": "present", **self.desired_attributes(observed)}
+        below: State = {"below": ()} if "below" in observed else {}
+        return {"ensure": "present", **self.desired_attributes(observed), **below}
 
     def observe(self, host: HostView) -> State:
         """`ensure` is `present` for a directory, else what stands there (`file`, `symlink`, ...)."""
@@ -142,7 +165,23 @@ class Directory(Attributed, kind="directory", identity="path"):
             return {"ensure": "absent", **self.observed_policy(host.files)}
         if found.type != "directory":
             return {"ensure": "present" if self.as_parent and self._leads_on(host.files) else found.type}
-        return {"ensure": "present", **self.observed_attributes(host.files, host.accounts, found)}
+        return {"ensure": "present", **self.observed_attributes(host.files, host.accounts, found), **self._below(host)}
+
+    def _below(self, host: HostView) -> State:
+        """What is below it and differs; nothing as long as an account is missing, which its own drift shows."""
+        if not self.recurse:
+            return {}
+        try:
+            wish = self._recursing(host.accounts)
+        except ResourceError:
+            return {"below": ()}
+        return {"below": wish.shown(host.files, host.accounts)}
+
+    def _recursing(self, accounts: Accounts) -> Below:
+        excluded, declared = matcher(self.exclude or ()), set(self.declared)
+        uid, gid = self.ids(accounts)
+        skip: Callable[[str], bool] = lambda path: path in declared or excluded(path)  # noqa: E731
+        return Below(self.path, uid, gid, self.mode, self.file_mode, self.max_files, skip)
 
     def _leads_on(self, files: FileView) -> bool:
         """Whether it is a link that may be followed to a directory."""
@@ -155,8 +194,10 @@ class Directory(Attributed, kind="directory", identity="path"):
             remove(host.files, self.path, self.force)
         elif "ensure" in drift:
             self._make(host)
-        else:
+        elif set(drift) - {"below"}:
             self.change_attributes(host, drift)
+        if self.recurse:
+            self._recursing(host.accounts).hold(host.files)
 
     def undo(self, prior: State) -> Self | None:
         """It is removed if all that is in it goes too and it is nobody's home; else it stays with what is in it."""

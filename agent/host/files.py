@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -15,8 +14,10 @@ from functools import cached_property
 
 from agent.host import attributes, publishing, removal, staging
 from agent.host.backups import Backups
+from agent.host.below import below
 from agent.host.failures import failure, write_failure
 from agent.host.ledger import Ledger
+from agent.host.reading import contents
 from agent.host.selinux import CONFIG, Policy
 from agent.host.status import as_stat
 from agent.host.walk import Directory, Walk
@@ -65,7 +66,7 @@ class LocalFileView:
         began = time.time_ns()
         digest = hashlib.sha256()
         with self._reading(path) as descriptor:
-            for chunk in _contents(path, descriptor, _CHUNK):
+            for chunk in contents(path, descriptor, _CHUNK):
                 digest.update(chunk)
         if found is not None:
             self._ledger.note(path, found, digest.hexdigest(), began)
@@ -129,13 +130,22 @@ class LocalFileView:
         except OSError as error:
             raise failure("list", path, error) from error
 
+    def below(self, path: str, skip: Callable[[str], bool]) -> Iterator[tuple[str, Stat]]:
+        """All that is below the directory at `path`, by its relative path, following nothing; nothing when there is none."""
+        try:
+            yield from below(self._open_directory(path), skip)
+        except _ABSENT:
+            return
+        except OSError as error:
+            raise failure("look below", path, error) from error
+
     def _open_directory(self, path: str) -> int:
         directory, name = self._walk.locate(path)
         return os.open(name, _READ | os.O_DIRECTORY, dir_fd=directory.descriptor)
 
     def _chunks(self, path: str, most: int) -> Iterator[bytes]:
         with self._reading(path) as descriptor:
-            yield from _contents(path, descriptor, min(most, _CHUNK))
+            yield from contents(path, descriptor, min(most, _CHUNK))
 
     @contextmanager
     def _reading(self, path: str) -> Iterator[int]:
@@ -155,20 +165,6 @@ class LocalFileView:
             yield self._walk.locate(path)[0]
         except OSError as error:
             raise failure("look at", path, error) from error
-
-
-def _contents(path: str, descriptor: int, most: int) -> Iterator[bytes]:
-    """The bytes of an open regular file; a small one in one read, its end known from its size."""
-    shown = os.fstat(descriptor)
-    if not stat.S_ISREG(shown.st_mode):
-        raise ResourceError(f"cannot read {path}: it is not a regular file")
-    ask = max(min(shown.st_size, most) + 1, 4096)
-    chunk = os.read(descriptor, ask)
-    yield chunk
-    if len(chunk) == shown.st_size:
-        return
-    while chunk := os.read(descriptor, ask):
-        yield chunk
 
 
 class LocalFiles(LocalFileView):

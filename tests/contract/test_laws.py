@@ -26,7 +26,7 @@ from tests.unit.world import World
 AUTHOR = Author("4f2c1a9", "ops@example.com", "change")
 LOOKING = {  # what modules.api.HostView and its parts have, and nothing more
     "host": ("root", "files", "accounts", "engine", "probe", "journal", "content"),
-    "files": ("lstat", "read", "digest", "readlink", "listdir", "xattr", "flags", "default_label"),
+    "files": ("lstat", "read", "digest", "readlink", "listdir", "xattr", "flags", "default_label", "below"),
     "engine": ("program", "quadlet", "containers", "inspect", "image", "newest", "network", "volume", "users"),
     "accounts": ("user_name", "group_name", "user_id", "group_id", "home_at"),
 }

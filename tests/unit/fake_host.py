@@ -109,6 +109,14 @@ class FakeFiles:
             at[len(prefix) :] for at in self.entries if at.startswith(prefix) and "/" not in at[len(prefix) :]
         )
 
+    def below(self, path: str, skip: Callable[[str], bool]) -> Iterator[tuple[str, Stat]]:
+        prefix = path.rstrip("/") + "/"
+        for at in sorted(at for at in self.entries if at.startswith(prefix) and at != prefix):
+            parts = at[len(prefix) :].split("/")
+            found = self.lstat(at)
+            if found and not any(skip("/".join(parts[:count])) for count in range(1, len(parts) + 1)):
+                yield "/".join(parts), found
+
     # modules.api.Files
 
     def stage(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli import main
-from agent.host import LocalHost, LocalView
+from agent.host import LocalHost, LocalView, reading
 from agent.host import files as host_files
 from agent.host.ledger import Ledger
 from modules.file import File
@@ -24,13 +24,13 @@ PAST_NS = 10 * 10**9
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths whose content was read."""
     done: list[str] = []
-    contents = host_files._contents
+    contents = reading.contents
 
     def noting(path: str, *rest: int) -> object:
         done.append(path)
         return contents(path, *rest)
 
-    monkeypatch.setattr(host_files, "_contents", noting)
+    monkeypatch.setattr(host_files, "contents", noting)
     return done
 
 
@@ -139,15 +139,15 @@ def test_a_damaged_ledger_only_costs_time(tmp_path: Path, reads: list[str], dama
 def test_a_file_that_changes_while_it_is_read_is_not_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path)
     path = tmp_path / "file0"
-    contents = host_files._contents
+    contents = reading.contents
 
     def interrupted(*args: object) -> object:
         yield from contents(*args)  # type: ignore[arg-type]
         path.write_text("WANTED")
 
-    monkeypatch.setattr(host_files, "_contents", interrupted)
+    monkeypatch.setattr(host_files, "contents", interrupted)
     assert look(tmp_path) == {}, "it was right when it was read"
-    monkeypatch.setattr(host_files, "_contents", contents)
+    monkeypatch.setattr(host_files, "contents", contents)
     assert set(look(tmp_path)) == {"file0"}
 
 
