@@ -51,7 +51,7 @@ def settle(
     host: Watcher,
     before: Mapping[str, Verdict],
     timing: Timing,
-    stopped: Callable[[], bool] = lambda: False,
+    given_up: Callable[[], str] = lambda: "",
     failed: Collection[str] = (),
 ) -> list[Verdict]:
     """Ask until all that must be well has been so for a while, or until the time is up, or somebody wants to go on.
@@ -70,7 +70,7 @@ def settle(
         now = time.monotonic()
         steady.note(seen, now)
         done = now - began >= least and all(now - steady.since[name] >= timing.settle for name in hopeful)
-        if done or now >= deadline or stopped():
+        if done or now >= deadline or given_up():
             seen |= steady.unsteady(seen, awaited, now - timing.settle)
             break
         time.sleep(POLL_SECONDS)

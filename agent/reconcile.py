@@ -34,7 +34,6 @@ class Care:
     timing: health.Timing = field(default_factory=lambda: health.Timing(0.0, 0.0))
     soak_seconds: int = 0
     rollback: str = NEVER  # or health: a check regressed; or failure: a resource failed, too
-    overtaken: Callable[[], bool] = lambda: False  # a newer revision is there: this one need not become well any more
 
 
 @dataclass(frozen=True)
@@ -89,8 +88,7 @@ def reconcile(desired: Desired, host: WatchedHost, store: Store, conduct: Conduc
         store.remember(settled=desired.compiled.digest, applied=f"{desired.revision.commit} {__version__}")
     result = Result(desired, outcomes)
     failed = {outcome.id for outcome in outcomes if outcome.result == FAILED}
-    going_on = partial(_go_on, conduct, care)
-    settle = partial(health.settle, checks, host, timing=care.timing, stopped=going_on, failed=failed)
+    settle = partial(health.settle, checks, host, timing=care.timing, given_up=conduct.given_up, failed=failed)
     if result.changed:
         return replace(result, health=settle(before or {}))
     soak = track.soaking(store, desired.compiled.plan)
@@ -117,11 +115,6 @@ def _look_twice(
     if soak.until and not tried and all(verdict.well or verdict.id not in soak.counted for verdict in seen):
         return seen
     return settle({verdict.id: verdict for verdict in seen if verdict.id not in soak.counted})
-
-
-def _go_on(conduct: Conduct, care: Care) -> bool:
-    """Tell whether to wait no longer: somebody stops the pass, or a newer revision is there."""
-    return conduct.stopped() or care.overtaken()
 
 
 def _baseline(checks: Sequence[Check], host: Watcher, store: Store) -> Mapping[str, health.Verdict]:
@@ -151,7 +144,7 @@ def hold(desired: Desired, host: WatchedHost, source: Source, store: Store, mean
     conduct, care = means.conduct, means.care
     failing, began = frozenset(store.recall("failing").split()), int(time.time())
     result = reconcile(desired, host, store, conduct, care)
-    if conduct.held_back or not desired.revision.commit or _go_on(conduct, care):
+    if conduct.held_back or not desired.revision.commit or conduct.given_up():
         return result  # nothing is judged that was not waited for; it stays on trial
     reason = _judge(result, store, care, failing, began)
     back = track.good(store)

@@ -28,7 +28,7 @@ def read_status(path: str) -> dict[str, Any]:
 
 def write_status(path: str, status: Mapping[str, Any]) -> None:
     """Replace the status file in one step, readable by all."""
-    temporary = f"{path}.new"
+    temporary = f"{path}.{os.getpid()}.new"  # an order is shown while a pass writes what it came to
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     with open(descriptor, "w", encoding="utf-8") as file:
         os.fchmod(file.fileno(), 0o644)

@@ -39,6 +39,10 @@ class Withheld(ResourceError):
     """A refresh is owed and left to a person; the message says why, and what to do."""
 
 
+class Interrupted(ResourceError):
+    """What was begun goes on without the agent, which does not wait for its end; the message says why."""
+
+
 class Unsupported(ResourceError):
     """This host cannot do what is asked (no such package manager, no engine, another root)."""
 
@@ -401,7 +405,7 @@ class Host(HostView, Protocol):
         """Its container engine; raises Unsupported when there is none."""
 
     def note(self, message: str) -> None:
-        """Say what a person should know of a change that was made, though it went well."""
+        """Say what a person should know of a pass, though nothing failed."""
 
     def stream(self, content: Content) -> Iterator[bytes]:
         """The bytes of a content in parts; ResourceError at the end at the latest when they are not what was named.
@@ -418,6 +422,13 @@ class Host(HostView, Protocol):
 
     def run(self, *argv: str, accept: Sequence[int] = (0,), timeout_seconds: float = 300, stdin: str = "") -> Completed:
         """Run a command that may change the host. Raises ResourceError when its status is not accepted."""
+
+    def run_job(self, *argv: str, timeout_seconds: float) -> None:
+        """Run a command that has another program do something and waits for it (systemd, its jobs).
+
+        Raises ResourceError when it fails or overruns, and Interrupted when the pass is to end and it has been waited for
+        long enough; then the other program goes on.
+        """
 
     def wait_until(self, holds: Callable[[], bool], timeout_seconds: float) -> bool:
         """Ask again and again until it holds or the time is over; tell which."""
@@ -516,6 +527,14 @@ class Resource:
 
     def refreshed_since(self, host: HostView, action: str, since: float) -> bool:  # noqa: ARG002
         """Tell whether somebody has delivered a refresh that was withheld since a time. Raises ResourceError."""
+        return False
+
+    def is_refreshed_by(self, observed: State, drift: Drift) -> bool:  # noqa: ARG002
+        """Whether closing this drift of what was observed has delivered every refresh that was owed, too."""
+        return not set(drift).isdisjoint(self.restarted_by)
+
+    def is_under_way(self, observed: State) -> bool:  # noqa: ARG002
+        """Whether the host is bringing it there already, by what it read when it began (a unit that is still starting)."""
         return False
 
     def remark(self, observed: State) -> str:  # noqa: ARG002

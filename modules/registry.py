@@ -48,8 +48,10 @@ def kinds() -> tuple[type[Resource], ...]:
     return tuple(kind_named(name) for name in KIND_NAMES)
 
 
-def host_refresh(name: str) -> Callable[[Host], None]:
-    """What delivers a host-wide refresh; it raises ResourceError when it fails. Raises KeyError for no such refresh."""
+def host_refresh(name: str) -> Callable[[Host], None] | None:
+    """What delivers a host-wide refresh; it raises ResourceError when it fails. None for one that this version does not know."""
+    if name not in _HOST_REFRESHES:
+        return None
     module, attribute = _HOST_REFRESHES[name]
     deliver: Callable[[Host], None] = getattr(import_module(module), attribute)
     return deliver

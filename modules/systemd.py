@@ -59,6 +59,11 @@ class Shown:
         """Whether systemd finds a unit of this name (a masked one counts)."""
         return self.load != "not-found"
 
+    @property
+    def waits_to_restart(self) -> bool:
+        """Whether it died, and systemd will start it again by itself after a while."""
+        return self.detail("SubState").startswith("auto-restart")
+
     def detail(self, name: str) -> str:
         """One property; empty when it is not known."""
         return (self.details or {}).get(name, "")

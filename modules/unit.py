@@ -33,15 +33,7 @@ from modules.fields import (
     identity,
     option,
 )
-from modules.systemd import (
-    NEVER_STOPPED,
-    Shown,
-    condition_fails,
-    daemon_reload,
-    entered_since,
-    look,
-    under_us,
-)
+from modules.systemd import NEVER_STOPPED, Shown, condition_fails, daemon_reload, entered_since, look, under_us
 from modules.unit_names import files_of, instance_of, name_problem, template_of
 from modules.unit_state import AS_ACTIVE, AS_ENABLED, NOT_INSTALLABLE, UNMET, forgets, properties
 from modules.unit_text import ABSENT, DIRECTORY, FOREIGN, OwnText
@@ -176,6 +168,16 @@ class Unit(Resource, kind="unit", identity="name"):
     def refreshed_since(self, host: HostView, action: str, since: float) -> bool:
         """Whether it was started (or reloaded) since, by whomever. What is stopped reads all when it is started."""
         return host.root != "/" or entered_since(host, self.name, action, since)
+
+    def is_refreshed_by(self, observed: State, drift: Drift) -> bool:
+        """Whether it was started, and not only waited for: what is starting is restarted for its own text alone."""
+        own = not set(drift).isdisjoint(self.refreshed_for) and self.own_refresh == "restart"
+        waited_for = self.is_under_way(observed) and (not own or bool(self.withholds("restart")))
+        return super().is_refreshed_by(observed, drift) and not waited_for
+
+    def is_under_way(self, observed: State) -> bool:
+        """Whether it is starting: with what it was started with."""
+        return bool(self.active) and observed.get("active") == "activating"
 
     def remark(self, observed: State) -> str:
         """What a wish that is in sync did not do."""

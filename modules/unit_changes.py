@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from modules.api import Host, Observation, ResourceError, State, Withheld
+from modules.api import Host, Interrupted, Observation, ResourceError, State, Withheld
 from modules.systemd import Shown, condition_fails, daemon_reload, in_root, look_closely, under_us
-from modules.unit_failure import failure, is_failing, is_waiting_to_restart, last_words, missing, restarts_of
+from modules.unit_failure import failure, is_failing, last_words, missing, restarts_of
 from modules.unit_text import ABSENT, DIRECTORY, OwnText, is_ours, write
 
 _STEADY_SECONDS = 1.0  # how long a service that says nothing of itself is watched after its start
@@ -35,6 +35,13 @@ class Wish(Protocol):
     @property
     def timeout(self) -> int:
         """Seconds that its jobs may take."""
+
+    @property
+    def own_refresh(self) -> str:
+        """What a change of its files asks for."""
+
+    def withholds(self, action: str) -> str:
+        """Why that is left to a person."""
 
     def desired(self, observed: State) -> State:
         """The properties Git wants."""
@@ -67,7 +74,9 @@ def refresh_unit(host: Host, name: str, refresh: Refresh) -> None:
     try:
         if action == "restart":  # else its count of starts could refuse this one
             host.run("systemctl", "reset-failed", "--", shown.id)
-        host.run("systemctl", _REFRESH_VERBS[action], "--", shown.id, timeout_seconds=refresh.timeout_seconds)
+        host.run_job("systemctl", _REFRESH_VERBS[action], "--", shown.id, timeout_seconds=refresh.timeout_seconds)
+    except Interrupted:
+        raise
     except ResourceError as error:
         raise ResourceError(
             failure(host, look_closely(host, [name])[name], action, str(error).partition(": ")[2])
@@ -86,11 +95,12 @@ class _Changes:
         self._host = host
         self._wishes = wishes
         self._shown = look_closely(host, list(wishes))
+        self._written: Sequence[str] = ()  # those whose files were changed just now
         self._unread = False  # whether something on disk was changed that systemd has not read
 
     def run(self) -> None:
         """All that lies on disk is changed first, then systemd reads it once, and then units are started by it."""
-        written = self._write()
+        written = self._written = self._write()
         self._look_again(written)
         others = [shown for name, shown in self._shown.items() if name not in written]
         if any(shown.stale or shown.load not in ("loaded", "masked") for shown in others):
@@ -226,10 +236,12 @@ class _Changes:
         if not names:
             return
         timeout = max(self._wishes[name].timeout for name in names)
-        said = ""
+        said, interrupted = "", None
         for words, ids in self._jobs(verb, names):
             try:
-                self._host.run("systemctl", *words, "--", *ids, timeout_seconds=timeout)
+                self._host.run_job("systemctl", *words, "--", *ids, timeout_seconds=timeout)
+            except Interrupted as error:
+                interrupted = error
             except ResourceError as error:
                 said += str(error).partition(": ")[2] + "\n"
         self._look_again(names)
@@ -241,17 +253,25 @@ class _Changes:
                 self.errors[name] = ResourceError(failure(self._host, shown, verb, said))
         for name in self._drifting("active", to=verb == "start"):
             if name in names and not (verb == "start" and condition_fails(self._host, self._shown[name])):
-                self.errors[name] = ResourceError(failure(self._host, self._shown[name], verb, said))
+                self.errors[name] = interrupted or ResourceError(failure(self._host, self._shown[name], verb, said))
 
     def _jobs(self, verb: str, names: Sequence[str]) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
         """Words for systemctl, each with the units they are for."""
         shown = [self._shown[name] for name in names]
         # A start of what waits to be restarted would only wait with it; and the count of failed starts could refuse it.
-        waiting = [one.id for one in shown if verb == "start" and is_waiting_to_restart(one)]
+        waiting = [one.id for one in shown if verb == "start" and one.waits_to_restart]
         failed = [one.id for one in shown if verb == "start" and one.active == "failed"]
-        others = [one.id for one in shown if one.id not in waiting]
-        plan = [(["reset-failed"], [*failed, *waiting]), (["restart"], waiting), ([verb], others)]
+        outdated = [self._shown[name].id for name in names if verb == "start" and self._starts_by_old_text(name)]
+        again = [*waiting, *outdated]
+        others = [one.id for one in shown if one.id not in again]
+        plan = [(["reset-failed"], [*failed, *waiting]), (["restart"], again), ([verb], others)]
         return ((words, ids) for words, ids in plan if ids)
+
+    def _starts_by_old_text(self, name: str) -> bool:
+        """Whether it is still starting by what its files said before: a start would only wait for that."""
+        wish, shown = self._wishes[name], self._shown[name]
+        starting = shown.active == "activating" and not shown.waits_to_restart
+        return starting and name in self._written and wish.own_refresh == "restart" and not wish.withholds("restart")
 
 
 def steady(host: Host, names: Sequence[str], restarts: int = 0) -> dict[str, Shown]:

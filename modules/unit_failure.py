@@ -17,12 +17,7 @@ def missing(name: str) -> str:
 
 def is_failing(shown: Shown, restarts: int = 0) -> bool:
     """Whether a unit has failed, or systemd has started it again more often than it had before (a start begins at 0)."""
-    return shown.active == "failed" or is_waiting_to_restart(shown) or restarts_of(shown) > restarts
-
-
-def is_waiting_to_restart(shown: Shown) -> bool:
-    """Whether it died, and systemd will start it again by itself after a while."""
-    return shown.detail("SubState").startswith("auto-restart")
+    return shown.active == "failed" or shown.waits_to_restart or restarts_of(shown) > restarts
 
 
 def restarts_of(shown: Shown) -> int:
@@ -57,7 +52,7 @@ def _result(host: HostView, shown: Shown) -> str:
     """How it failed, from its Result property (org.freedesktop.systemd1(5)), or what it waits for; empty when neither."""
     restarts = restarts_of(shown)
     again = f", and systemd has started it again {restarts} times" if restarts else ""
-    if not is_waiting_to_restart(shown) and shown.detail("Job") not in ("", "0"):
+    if not shown.waits_to_restart and shown.detail("Job") not in ("", "0"):
         return _waiting(host, shown)
     result = shown.detail("Result")
     if result in ("", "success"):

@@ -23,6 +23,8 @@ def properties(shown: Shown, name: str) -> dict[str, Value]:
     active = _ACTIVE.get(shown.active, shown.active)
     if active is False and _ended_well(shown):
         active = ENDED
+    if shown.waits_to_restart:
+        active = "auto-restart"
     loaded = "current" if shown.load in ("loaded", "masked") else shown.load
     state: dict[str, Value] = {
         "enabled": _enabled(shown),

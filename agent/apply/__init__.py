@@ -44,8 +44,9 @@ def apply_plan(plan: Plan, host: Host, store: Store, author: Author, conduct: Co
     application = Application(plan, host, store, author, conduct)
     application.converge()
     prune(application)
-    if not conduct.stopped():
+    if not application.book.interruption:
         application.deliver_rest()
+    application.book.close()
     application.adopt()
     store.history.trim()
     return owing(list(application.outcomes.values()), store.owed())

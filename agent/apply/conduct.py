@@ -31,10 +31,11 @@ class InHand:
 
 @dataclass(frozen=True)
 class Conduct:
-    """How a plan is applied: who is told of each outcome, when to stop, what may be removed, and who watches."""
+    """How a plan is applied: who is told of each outcome, when it ends early, what may be removed, and who watches."""
 
     tell: Callable[[Outcome], None] = lambda _outcome: None
-    stopped: Callable[[], bool] = lambda: False
+    stopped: Callable[[], str] = lambda: ""  # why no other step is begun: the pass is stopped, or the host suspended
+    given_up: Callable[[], str] = lambda: ""  # the same of a pass that waits, or in which something failed
     removals: Approval = field(default_factory=Approval)
     drift: Repairs = field(default_factory=Repairs)
     held_back: str = ""  # why nothing is to be changed; then what would be is only told

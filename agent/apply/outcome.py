@@ -9,7 +9,7 @@ from enum import StrEnum
 from agent.causes import REVISION
 from agent.plan import Step
 from agent.store import Owed
-from modules.api import Drift, ResourceError
+from modules.api import Drift, Interrupted, ResourceError
 
 IN_SYNC = "in_sync"
 CONVERGED = "converged"
@@ -30,6 +30,7 @@ class Reason(StrEnum):
     CONTESTED = "Contested"
     PRUNE_BLOCKED = "PruneBlocked"
     SUSPENDED = "Suspended"
+    INTERRUPTED = "Interrupted"
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,13 @@ def left(step: Step, reason: Reason, message: str) -> Outcome:
 
 def verdict(step: Step, error: ResourceError | None, now: Step, seconds: float) -> Outcome:
     """Judge an applied step by what is observed now, whatever the tool that applied it said of itself."""
+    if isinstance(error, Interrupted) and now.error is None:
+        return outcome_of(step, CONVERGED, "", seconds) if now.in_sync else left(step, Reason.INTERRUPTED, str(error))
     if error is not None or now.error is not None:
         return outcome_of(step, FAILED, str(error or now.error), seconds)
     if now.drift:
-        left = ", ".join(f"{name} is {change.before!r}, not {change.after!r}" for name, change in now.drift.items())
-        return outcome_of(step, FAILED, f"not converged: it was applied without an error, yet {left}", seconds)
+        still = ", ".join(f"{name} is {change.before!r}, not {change.after!r}" for name, change in now.drift.items())
+        return outcome_of(step, FAILED, f"not converged: it was applied without an error, yet {still}", seconds)
     return replace(outcome_of(step, CONVERGED, "", seconds), remark=step.node.resource.remark(now.observed))
 
 

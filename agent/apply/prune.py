@@ -9,12 +9,12 @@ from types import NoneType
 
 from agent.apply.application import Application
 from agent.apply.batches import apply_kind
-from agent.apply.outcome import BLOCKED, FAILED, PENDING, RELEASED, REMOVED, Outcome, Reason
+from agent.apply.outcome import FAILED, PENDING, RELEASED, REMOVED, Outcome, Reason
 from agent.catalog import Node
 from agent.errors import Place
 from agent.plan import Removal, Step, compare, observe
 from agent.store import Entry
-from modules.api import ResourceError, Unrestorable
+from modules.api import Interrupted, ResourceError, Unrestorable
 
 
 def prune(application: Application) -> None:
@@ -29,28 +29,27 @@ def prune(application: Application) -> None:
 
     for (kind, waiting), group in groupby(removals, alike):
         together = list(group)
-        if application.conduct.stopped():
-            _leave(application, together, BLOCKED, "the pass was stopped before it")
+        if why := application.book.interruption:
+            for removal in together:
+                application.book.leave(_left(removal, Reason.INTERRUPTED, f"not begun: {why}"))
         elif kind is NoneType:
             _release(application, together)
         elif waiting:
-            _leave(application, together, PENDING, waits, Reason.PRUNE_BLOCKED)
+            for removal in together:
+                application.book.tell(_left(removal, Reason.PRUNE_BLOCKED, waits))
         else:
             _remove(application, together)
 
 
-def _leave(
-    application: Application, removals: Sequence[Removal], result: str, why: str, reason: Reason | None = None
-) -> None:
-    for removal in removals:
-        application.tell(Outcome(removal.entry.id, result, message=why, reason=reason))
+def _left(removal: Removal, reason: Reason, why: str) -> Outcome:
+    return Outcome(removal.entry.id, PENDING, message=why, reason=reason)
 
 
 def _release(application: Application, removals: Sequence[Removal]) -> None:
     for removal in removals:
         outcome = Outcome(removal.entry.id, RELEASED, message=removal.reason)
-        application.write_down([], [outcome], [outcome.id])
-        application.tell(outcome)
+        application.book.write_down([], [outcome], [outcome.id])
+        application.book.tell(outcome)
 
 
 def _remove(application: Application, removals: Sequence[Removal]) -> None:
@@ -68,9 +67,9 @@ def _remove(application: Application, removals: Sequence[Removal]) -> None:
     converged, kept = _converge(application, differing) if differing else ({}, [])
     outcomes |= converged
     gone = [name for name, outcome in outcomes.items() if outcome.result in (REMOVED, RELEASED)]
-    application.write_down(kept, [outcomes[removal.entry.id] for removal in removals], gone)
+    application.book.write_down(kept, [outcomes[removal.entry.id] for removal in removals], gone)
     for removal in removals:
-        application.tell(outcomes[removal.entry.id])
+        application.book.tell(outcomes[removal.entry.id])
 
 
 def _converge(
@@ -85,7 +84,7 @@ def _converge(
     again = _look(application, [removal for removal, _ in removals])
     for (removal, was), error, now in zip(removals, errors, again, strict=True):
         outcome = _verdict(removal, was, error, now)
-        if outcome.result == FAILED and now.error is None and dict(now.observed) == dict(was.observed):
+        if outcome.result in (FAILED, PENDING) and now.error is None and dict(now.observed) == dict(was.observed):
             kept.append(removal.entry)
         outcomes[outcome.id] = outcome
     untouched = {entry.id for entry in kept} | {name for name in outcomes if outcomes[name].result == RELEASED}
@@ -96,8 +95,10 @@ def _converge(
 def _verdict(removal: Removal, was: Step, error: ResourceError | None, now: Step) -> Outcome:
     if isinstance(error, Unrestorable):
         return Outcome(removal.entry.id, RELEASED, message=f"left as it is: {error}")
-    if error is None and now.in_sync:
+    if now.in_sync and (error is None or isinstance(error, Interrupted)):
         return Outcome(removal.entry.id, REMOVED, drift=was.drift, message=removal.reason)
+    if isinstance(error, Interrupted) and now.error is None:
+        return replace(_left(removal, Reason.INTERRUPTED, str(error)), drift=was.drift)
     message = str(error or now.error or "it is still there after its removal")
     return Outcome(removal.entry.id, FAILED, drift=was.drift, message=message)
 

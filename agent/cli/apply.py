@@ -10,8 +10,9 @@ from dataclasses import asdict
 from functools import partial
 
 from agent.apply import Conduct, Outcome
+from agent.cli.interruption import Stop
 from agent.cli.parser import add_json, add_place
-from agent.cli.passing import Asked, Stop, desired_for, make_pass, note_lost_state
+from agent.cli.passing import Asked, desired_for, make_pass, note_lost_state
 from agent.cli.progress import Progress, applying, observing
 from agent.cli.session import site_of, writing
 from agent.cli.text import by_author, one_line, outcome_line, paint, printable
@@ -74,7 +75,8 @@ def _conclude(report: Report) -> None:
         print(f"owed: {one_line(item['id'])}: {one_line(item['text'])}", file=sys.stderr)
     print(f"{report.host}: {name}: {summary(report.counts)} in {report.seconds:.1f} s")
     if report.held_back:
-        print(f"nothing was changed: {printable(report.held_back)}; --force changes it this once")
+        what = "the rest was left" if report.changed else "nothing was changed"
+        print(f"{what}: {printable(report.held_back)}; --force changes it this once")
     if report.rejection is not None:
         print(
             paint(f"the newest revision is refused, {revision.commit[:7]} stays in force:", "red", sys.stderr),

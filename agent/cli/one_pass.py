@@ -10,8 +10,9 @@ from dataclasses import asdict
 from typing import Any
 
 from agent.apply import Conduct, InHand, Outcome
+from agent.cli.interruption import Stop
 from agent.cli.parser import add_place
-from agent.cli.passing import Asked, Stop, desired_for, make_pass, note_contact, note_lost_state, unmoved
+from agent.cli.passing import Asked, desired_for, make_pass, note_contact, note_lost_state, unmoved
 from agent.cli.session import Session, site_of, writing
 from agent.errors import AgentError, ConfigInvalid, FetchFailed, RevisionError
 from agent.report import Report, outcome_to_json, report_to_json

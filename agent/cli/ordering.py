@@ -10,10 +10,11 @@ from contextlib import contextmanager
 
 from agent import orders
 from agent.cli.parser import add_place
-from agent.cli.session import Session, site_of, writing
+from agent.cli.session import Session, Site, beside, site_of, writing
 from agent.errors import ConfigInvalid
 from agent.orders import Order
 from agent.status import read_status, write_status
+from agent.store import Store
 
 DEFAULT_SECONDS = 86_400
 
@@ -40,10 +41,22 @@ def ordering(options: argparse.Namespace) -> Iterator[Session]:
     """Open the site to give it an order; at the end the status says what orders there are."""
     with writing(site_of(options)) as session:
         yield session
-        path = session.site.status_path
-        status = read_status(path)
-        if status:
-            write_status(path, {**status, "orders": orders.to_json(session.store)})
+        _show(session.site, session.store)
+
+
+@contextmanager
+def ordering_at_once(options: argparse.Namespace) -> Iterator[Store]:
+    """The same for an order that a pass that runs is to heed, and which does not wait for its end."""
+    site = site_of(options)
+    with beside(site) as store:
+        yield store
+        _show(site, store)
+
+
+def _show(site: Site, store: Store) -> None:
+    status = read_status(site.status_path)
+    if status:
+        write_status(site.status_path, {**status, "orders": orders.to_json(store)})
 
 
 def follow_up(options: argparse.Namespace) -> int:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from types import FrameType
 
 from agent import journal, orders, track
-from agent.apply import BLOCKED, FAILED, PENDING, Conduct, Outcome
+from agent.apply import BLOCKED, FAILED, PENDING, Conduct, Outcome, Reason
+from agent.cli.interruption import Interruption, Overtaken
 from agent.cli.session import Session
 from agent.cli.text import differences
 from agent.desired import ROLLED_BACK, Desired, desired_by_itself, newest_desired, refusal, refuse
@@ -26,24 +24,6 @@ from agent.status import read_status, write_status
 from agent.store import Store
 
 REPAIRS_SECONDS = 86_400  # what status tells of drift that was repaired
-
-
-@dataclass
-class Stop:
-    """Set by SIGTERM: the step in hand is finished, and no other is begun."""
-
-    asked: bool = field(default=False)
-
-    def listen(self) -> None:
-        """Take SIGTERM from now on."""
-        signal.signal(signal.SIGTERM, self._ask)
-
-    def _ask(self, _number: int, _frame: FrameType | None) -> None:
-        self.asked = True
-
-    def __call__(self) -> bool:
-        """Tell whether to stop."""
-        return self.asked
 
 
 @dataclass(frozen=True)
@@ -102,24 +82,6 @@ def unmoved(session: Session) -> bool:
     )  # what was refused is said again after a silence
 
 
-class Overtaken:
-    """Tells whether the remote has a newer revision than was attempted; it is asked as often as for a poll."""
-
-    def __init__(self, session: Session, attempted: str) -> None:
-        self.newer = False
-        self._source, self._attempted = session.source, attempted
-        self._every = session.site.limits["poll_seconds"]
-        self._next = time.monotonic() + self._every
-
-    def __call__(self) -> bool:
-        """Ask, unless it was asked lately; a remote that does not answer has nothing newer."""
-        if not self.newer and self._attempted and time.monotonic() >= self._next:
-            self._next = time.monotonic() + self._every
-            with contextlib.suppress(FetchFailed):
-                self.newer = self._source.remote_tip() != self._attempted
-        return self.newer
-
-
 def _attempted(session: Session, asked: Asked, desired: Desired) -> str:
     """The newest revision that was seen; nothing when this pass is not about the branch."""
     if session.site.working_tree or asked.reason == "apply":
@@ -132,10 +94,13 @@ def make_pass(session: Session, asked: Asked, desired: Desired, conduct: Conduct
     """Hold the host to what is desired, then write the history (when anything happened) and the status file."""
     site, store = session.site, session.store
     ledger = Ledger(site.ledger_path, site.verify_content_every)
-    host = LocalHost(site.root, desired.read, site.engine, ledger, site.state_dir)
-    conduct = _conduct(session, asked, desired, conduct)
     overtaken = Overtaken(session, _attempted(session, asked, desired))
-    result = hold(desired, host, session.source, store, Means(conduct, replace(site.care, overtaken=overtaken)))
+    interruption = Interruption(session, conduct.stopped, overtaken)
+    host = LocalHost(site.root, desired.read, site.engine, ledger, site.state_dir, interruption.given_up)
+    conduct = replace(conduct, stopped=interruption.stopped, given_up=interruption.given_up)
+    conduct = _conduct(session, asked, desired, conduct)
+    result = hold(desired, host, session.source, store, Means(conduct, site.care))
+    held_back = conduct.held_back or interruption.suspended
     ledger.save()
     held = result.desired
     report = Report(
@@ -149,11 +114,11 @@ def make_pass(session: Session, asked: Asked, desired: Desired, conduct: Conduct
         started=started,
         seconds=time.time() - started,
         health=result.health,
-        held_back=conduct.held_back,
+        held_back=held_back,
         orders=orders.to_json(store),
         soak_until=_soak_until(store, result, time.time()),
-        retry_at=_retry_at(session, result, conduct.held_back),
-        in_force=store.recall("in_force") if conduct.held_back else held.revision.commit,
+        retry_at=_retry_at(session, result, held_back),
+        in_force=store.recall("in_force") if held_back else held.revision.commit,
         good=track.good(store),
         one_way=_one_way(store, held),
         notices=[*_notices(session), *host.notices, *remarks(result.outcomes)],
@@ -206,7 +171,7 @@ def _retry_at(session: Session, result: Result, held_back: str) -> float:
     """When a failed pass is tried again, at the latest; 0 when it was fine, or a person has to act first."""
     if held_back:
         return 0
-    if all(outcome.result not in (FAILED, BLOCKED) for outcome in result.outcomes):
+    if not any(found.result in (FAILED, BLOCKED) or found.reason is Reason.INTERRUPTED for found in result.outcomes):
         track.succeeded(session.store)
         return 0
     return track.failed(session.store, result.desired.compiled.plan, session.site.host).next_at
@@ -252,7 +217,8 @@ def _write(session: Session, report: Report) -> None:
         history.record(record)
     path = session.site.status_path
     status = status_of(report, read_status(path), session.site.limits)
-    write_status(path, {**status, "state_dir": session.site.state_dir})
+    given = orders.to_json(session.store)  # since the report was made, another may have been
+    write_status(path, {**status, "orders": given, "state_dir": session.site.state_dir})
 
 
 def note_contact(session: Session, error: FetchFailed | None) -> None:

@@ -55,7 +55,7 @@ def refreshes_of(plan: Plan) -> dict[str, tuple[str, list[str]]]:
         why = f"it is owed since {owed.cause} changed" if owed.since else f"{owed.cause} changed unnoticed"
         due[owed.consumer][owed.action].append(why)
     for step in plan.steps:
-        restarts = not set(step.drift).isdisjoint(step.node.resource.restarted_by)
+        restarts = step.node.resource.is_refreshed_by(step.observed, step.drift)
         if restarts:
             due.pop(step.node.id, None)
         for item in consumers.of_change(step) if step.drift or step.node.id in due else ():

@@ -177,14 +177,30 @@ def writing(site: Site) -> Iterator[Session]:
     """Open a site to change it, alone: another pass on it is waited for. Raises StateUnusable."""
     from agent.lock import held
 
-    for directory, mode in ((site.state_dir, 0o700), (site.runtime_dir, 0o755)):
-        make_directory(directory, mode)
+    _make_directories(site)
     with held(os.path.join(site.runtime_dir, "lock")):
         source = _source(site, os.path.join(site.state_dir, "repo.git"))
         source.recover()
         with Store(site.state_dir, writable=True) as store:
             floor = _floor(site, store, source, writable=True)
             yield Session(site, store, source, floor, site.cache_path, writable=True)
+
+
+@contextlib.contextmanager
+def beside(site: Site) -> Iterator[Store]:
+    """Open the state to give an order that also a pass that runs is to heed; it is not waited for. Raises StateUnusable."""
+    from agent.lock import held
+
+    _make_directories(site)
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(StateUnusable):  # whoever holds it has made the database
+            stack.enter_context(held(os.path.join(site.runtime_dir, "lock"), wait_seconds=0))
+        yield stack.enter_context(Store(site.state_dir, writable=True))
+
+
+def _make_directories(site: Site) -> None:
+    for directory, mode in ((site.state_dir, 0o700), (site.runtime_dir, 0o755)):
+        make_directory(directory, mode)
 
 
 def _source(site: Site, clone: str) -> Source:

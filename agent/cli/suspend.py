@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 
 from agent import orders
-from agent.cli.ordering import add_order, order_of, ordering, until
+from agent.cli.ordering import add_order, order_of, ordering_at_once, until
 
 HELP = """Change nothing on this host for a while: drift and new revisions are still looked at and reported.
-`agentctl resume` ends it; `agentctl sync --force` makes one pass that changes the host all the same."""
+A pass that runs ends with the step in hand. `agentctl resume` lifts it; `agentctl sync --force` makes one pass that changes
+the host all the same."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Give the order."""
     order = order_of(options)
-    with ordering(options) as session:
-        orders.give(session.store, orders.SUSPEND, order)
+    with ordering_at_once(options) as store:
+        orders.give(store, orders.SUSPEND, order)
     print(f"suspended {until(order)}: {order.reason}")
     return 0

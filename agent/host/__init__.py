@@ -109,10 +109,14 @@ class LocalHost(LocalView):
         engine: EngineChoice = _ANY,
         ledger: Ledger | None = None,
         state_dir: str = "",
+        given_up: Callable[[], str] = lambda: "",
     ) -> None:
-        """As a view; `state_dir` is where backups and what is being fetched are kept private (empty: nowhere)."""
+        """As a view; `state_dir` is where backups and what is being fetched are kept private (empty: nowhere).
+
+        `given_up` is asked while others are waited for: why that is to end, or nothing.
+        """
         super().__init__(root, read_blob, engine, ledger)
-        self._state_dir = state_dir
+        self._state_dir, self._given_up = state_dir, given_up
         self._backups = Backups(os.path.join(state_dir, "backups") if state_dir else "")
         self._repaired: set[tuple[str, ...]] = set()
         self.repairs: list[Repair] = []  # those of this pass that nobody has told yet
@@ -131,7 +135,7 @@ class LocalHost(LocalView):
         return self._engine
 
     def note(self, message: str) -> None:
-        """Say what a person should know of a change that was made, though it went well."""
+        """Say what a person should know of a pass, though nothing failed."""
         self.notices.append(message)
 
     def stream(self, content: Content) -> Iterator[bytes]:
@@ -158,6 +162,15 @@ class LocalHost(LocalView):
 
         try:
             return commands.run(commands.Command(argv, accept, timeout_seconds, stdin))
+        finally:
+            self._accounts.forget()
+
+    def run_job(self, *argv: str, timeout_seconds: float) -> None:
+        """Run a command that has another program do something and waits for it. Raises ResourceError, also Interrupted."""
+        from agent.host import commands
+
+        try:
+            commands.run_job(commands.Command(argv, (0,), timeout_seconds), self._given_up)
         finally:
             self._accounts.forget()
 

@@ -13,18 +13,19 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from agent.host.output import Output, drain
 from agent.host.staging import write_all
-from modules.api import Completed, ResourceError, Unsupported
+from modules.api import Completed, Interrupted, ResourceError, Unsupported
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _KEPT = 1 << 20  # bytes of each stream of a command that changes things; head and tail of what is longer
 _PROBED = 32 << 20  # bytes of each stream of a command that is read; more is an error
 _GRACE_SECONDS = 5.0  # between SIGTERM and SIGKILL
+PATIENCE_SECONDS = 10.0  # for what another program does, before anybody asks whether it is worth while
 _LOOK_SECONDS = 0.02  # how often a group that was asked to end is looked at
 _LAST_LINES = 8
 
@@ -126,6 +127,24 @@ def run(command: Command) -> Completed:
     return _run(command, Output(_KEPT), Output(_KEPT))
 
 
+def run_job(command: Command, given_up: Callable[[], str]) -> None:
+    """Run a command that waits for what another program does. Raises ResourceError, and Interrupted when it is given up."""
+    patient_until = time.monotonic() + PATIENCE_SECONDS
+    why = ""
+
+    def impatient() -> bool:
+        nonlocal why
+        why = given_up() if time.monotonic() >= patient_until else ""
+        return bool(why)
+
+    try:
+        _run(command, Output(_KEPT), Output(_KEPT), impatient)
+    except ResourceError as error:
+        if why:
+            raise Interrupted(f"{command} was not waited for any longer, and goes on: {why}") from error
+        raise
+
+
 def convert(
     argv: Sequence[str], data: bytes, *, env: Mapping[str, str] | None = None, timeout_seconds: float = 30
 ) -> bytes:
@@ -182,12 +201,12 @@ def run_detached(argv: Sequence[str], env: Mapping[str, str], timeout_seconds: f
         return Completed(_status(status), Output.of_file(stdout, _KEPT).text(), Output.of_file(stderr, _KEPT).text())
 
 
-def _run(command: Command, stdout: Output, stderr: Output) -> Completed:
+def _run(command: Command, stdout: Output, stderr: Output, impatient: Callable[[], bool] = lambda: False) -> Completed:
     argv = (_program(command.argv[0]), *command.argv[1:])
     with _input(command.stdin) as stdin:
         process = _start(argv, command.env, (stdin, subprocess.PIPE, subprocess.PIPE))
         try:
-            if not drain(process, (stdout, stderr), time.monotonic() + command.timeout_seconds):
+            if not drain(process, (stdout, stderr), time.monotonic() + command.timeout_seconds, impatient):
                 raise ResourceError(_say(f"{command} did not end in {command.timeout_seconds:g} s", stdout, stderr))
         finally:
             _end(process)

@@ -6,6 +6,7 @@ import os
 import selectors
 import subprocess
 import time
+from collections.abc import Callable
 from typing import Self
 
 _CHUNK = 1 << 16  # bytes
@@ -51,8 +52,10 @@ class Output:
         return (self._head + gap + self._tail).decode("utf-8", "replace")
 
 
-def drain(process: subprocess.Popen[bytes], streams: tuple[Output, Output], deadline: float) -> bool:
-    """Read both streams of a process until it has ended; False when the deadline (monotonic clock) came first."""
+def drain(
+    process: subprocess.Popen[bytes], streams: tuple[Output, Output], deadline: float, impatient: Callable[[], bool]
+) -> bool:
+    """Read both streams of a process until it has ended; False when the deadline (monotonic clock) or impatience came first."""
     ended = False
     with selectors.DefaultSelector() as selector:
         for stream, output in zip((process.stdout, process.stderr), streams, strict=True):
@@ -61,7 +64,7 @@ def drain(process: subprocess.Popen[bytes], streams: tuple[Output, Output], dead
         while selector.get_map():
             if not ended and process.poll() is not None:
                 ended, deadline = True, min(deadline, time.monotonic() + _LINGER_SECONDS)
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= deadline or (not ended and impatient()):
                 return ended
             for key, _ in selector.select(_LOOK_SECONDS):
                 if chunk := os.read(key.fd, _CHUNK):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from agent.apply import BLOCKED, FAILED, PENDING, RELEASED, Outcome
+from agent.apply import BLOCKED, FAILED, PENDING, RELEASED, Outcome, Reason
 from agent.causes import DRIFT
 from agent.errors import FetchFailed, RevisionError, RevisionRejected
 from agent.health import worst
@@ -64,11 +64,12 @@ def status_of(report: Report, previous: Mapping[str, Any], limits: Mapping[str, 
 
 def _operation(report: Report, now: float) -> dict[str, Any]:
     failed = any(outcome.result in (FAILED, BLOCKED) for outcome in report.outcomes)
+    ended = any(outcome.reason is Reason.INTERRUPTED for outcome in report.outcomes)
     waiting = waiting_for(report)
     rolled_back = getattr(report.rejection, "reason", "") == "RolledBack"
     return {
         "state": "waiting" if waiting or report.retry_at or report.soak_until else "idle",
-        "result": "rolled_back" if rolled_back else "failed" if failed else "succeeded",
+        "result": "rolled_back" if rolled_back else "failed" if failed else "interrupted" if ended else "succeeded",
         "reason": report.reason,
         "cause": report.cause,
         "revision": report.revision.commit,

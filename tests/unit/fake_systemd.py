@@ -276,7 +276,7 @@ class FakeSystemd:
     def _try_restart(self, unit: Loaded) -> str:
         if unit.state == "not-found":
             return f"Failed to try-restart {unit.name}: Unit {unit.name} not found."
-        return self._start(unit) if self.active.pop(unit.name, "") == "active" else ""
+        return self._start(unit) if self.active.pop(unit.name, "") in ("active", "activating") else ""
 
     def _try_reload(self, unit: Loaded) -> str:
         return self._reload(unit) if "ExecReload" in unit.settings else self._try_restart(unit)

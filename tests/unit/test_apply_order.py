@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from agent.apply import Conduct
+from agent.apply import Conduct, Reason
+from agent.store import Owed
 from modules.api import Completed, Host, ResourceError
 from tests.unit.fake_systemd import ETC, SERVICE
 from tests.unit.world import World, file, unit
@@ -125,12 +126,14 @@ def test_what_an_earlier_step_changed_is_looked_at_again(world: World) -> None:
 
 def test_a_stopped_pass_begins_no_other_step_and_says_what_it_left(world: World) -> None:
     stopping: list[bool] = []
-    conduct = Conduct(tell=lambda outcome: stopping.append(True), stopped=lambda: bool(stopping))
+    conduct = Conduct(tell=lambda outcome: stopping.append(True), stopped=lambda: "somebody wants it" * bool(stopping))
     world.systemd.unit("a.service")
     resources = file("/etc/a") + unit("a.service") + file("/etc/b")
     done = world.run(resources, conduct)
-    assert done == {"file:/etc/a": "converged", "unit:a.service": "blocked", "file:/etc/b": "blocked"}
-    assert "stopped" in world.message("file:/etc/b")
+    assert done == {"file:/etc/a": "converged", "unit:a.service": "pending", "file:/etc/b": "pending"}
+    assert {outcome.reason for outcome in world.outcomes[1:]} == {Reason.INTERRUPTED}
+    assert [outcome.id for outcome in world.told] == ["file:/etc/a"], "the rest is told in one sentence"
+    assert world.host.notices == ["stopped before 2 resources: somebody wants it"]
     assert not world.has("/etc/b")
     assert set(world.run(resources).values()) == {"in_sync", "converged"}
 
@@ -138,8 +141,9 @@ def test_a_stopped_pass_begins_no_other_step_and_says_what_it_left(world: World)
 def test_a_pass_stopped_before_its_removals_does_not_count_as_settled(world: World) -> None:
     world.run(file("/etc/a") + file("/etc/b"))
     stopping: list[bool] = []
-    conduct = Conduct(tell=lambda outcome: stopping.append(True), stopped=lambda: bool(stopping))
-    assert world.run(file("/etc/a", "y"), conduct) == {"file:/etc/a": "converged", "file:/etc/b": "blocked"}
+    conduct = Conduct(tell=lambda outcome: stopping.append(True), stopped=lambda: "somebody wants it" * bool(stopping))
+    assert world.run(file("/etc/a", "y"), conduct) == {"file:/etc/a": "converged", "file:/etc/b": "pending"}
+    assert world.host.notices == ["stopped before 1 resource: somebody wants it"]
     assert world.has("/etc/b")
     assert world.run(file("/etc/a", "y")) == {"file:/etc/a": "in_sync", "file:/etc/b": "removed"}
     assert not world.has("/etc/b")
@@ -164,6 +168,16 @@ def test_what_an_earlier_step_brought_is_not_made_again_and_not_ours(world: Worl
     assert done == {"file:/etc/a": "converged", "file:/etc/brought": "in_sync"}
     assert world.inventory()["file:/etc/brought"].prior["ensure"] == "present"
     assert world.run(bringing)["file:/etc/brought"] == "released"
+
+
+def test_a_host_refresh_of_another_version_is_let_go_aloud(world: World) -> None:
+    world.run(file("/etc/a"))
+    with world.store() as store:
+        store.begin([], [Owed("host", "rebuild-cache", "file:/etc/a")])
+    assert world.run(file("/etc/a"))["host:rebuild-cache"] == "released"
+    assert "another version of the agent owed it" in world.message("host:rebuild-cache")
+    assert world.trail("host:rebuild-cache") == ["released"]
+    assert world.run(file("/etc/a")) == {"file:/etc/a": "in_sync"}
 
 
 def test_a_host_refresh_that_failed_is_not_tried_twice_in_a_pass(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

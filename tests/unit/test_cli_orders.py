@@ -77,6 +77,27 @@ def test_suspended_it_is_looked_at_and_left_alone(follower: Follower) -> None:
     assert found["headline"].startswith(f"web-01 holds main@{held[:7]}, suspended by ")
 
 
+def test_a_pass_that_runs_heeds_it_after_the_step_in_hand(follower: Follower, monkeypatch: pytest.MonkeyPatch) -> None:
+    def suspend(_progress: object, _outcome: object) -> None:
+        monkeypatch.undo()
+        assert follower.call("suspend", "--reason", "stop") == 0, "it does not wait for the pass"
+        assert follower.status()["orders"]["suspend"]["reason"] == "stop"
+
+    monkeypatch.setattr("agent.cli.apply._tell", suspend)
+    newer = follower.push(WELL + file("/etc/b") + file("/etc/c", after="[file:/etc/b]"), ALIVE)
+    assert follower.call("apply") == 4
+    assert "the rest was left: suspended by " in follower.out
+    assert [(follower.root / "etc" / name).exists() for name in "bc"] == [True, False]
+    found = follower.status()
+    assert follower.reasons() == {"Suspended", "Interrupted"}
+    assert (found["revisions"]["applied"], found["operation"]["result"]) == (newer, "interrupted")
+    assert found["operation"]["retry_at"] == 0
+    assert found["notices"][0].startswith("stopped before 1 resource: suspended by ")
+    follower.call("resume")
+    assert follower.call("apply") == 0
+    assert (follower.root / "etc/c").exists()
+
+
 def test_one_forced_pass_changes_it_all_the_same(follower: Follower) -> None:
     follower.call("suspend", "--reason", "a move", "--for", "30m")
     (follower.root / "etc/a").write_text("drifted")

@@ -51,9 +51,9 @@ def watched(host: FakeHost) -> WatchedHost:
 
 
 def settle(
-    host: WatchedHost, before: Mapping[str, Verdict] | None = None, stopped: Callable[[], bool] = lambda: False
+    host: WatchedHost, before: Mapping[str, Verdict] | None = None, given_up: Callable[[], str] = lambda: ""
 ) -> list[Verdict]:
-    return health.settle([HTTP, TCP], host, before or {}, Timing(2, 60), stopped)
+    return health.settle([HTTP, TCP], host, before or {}, Timing(2, 60), given_up)
 
 
 def healths(verdicts: list[Verdict]) -> list[Health]:
@@ -83,7 +83,7 @@ def test_what_starts_slowly_is_waited_for_but_not_for_ever(watched: WatchedHost,
 
 def test_whoever_stops_the_pass_ends_the_waiting(watched: WatchedHost, clock: Clock, host: FakeHost) -> None:
     host.answers.clear()
-    assert healths(settle(watched, stopped=lambda: clock.now >= 3)) == [ILL, WELL]
+    assert healths(settle(watched, given_up=lambda: "stopped" * (clock.now >= 3))) == [ILL, WELL]
     assert clock.now == 3
 
 

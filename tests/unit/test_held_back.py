@@ -58,7 +58,7 @@ def test_what_a_pass_that_died_left_must_stay_well_as_after_a_change(
     following.branch.push(GOOD, [CHECK])
     following.poll()
     following.branch.push(OTHER, [CHECK])
-    following.poll(stopped=iter([False, False, True, True, True]).__next__)
+    following.poll(given_up=lambda: "stopped")
     settled: list[object] = []
 
     def settle(*_: object, **named: object) -> list[Verdict]:

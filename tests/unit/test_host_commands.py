@@ -11,7 +11,7 @@ import pytest
 
 from agent.host import LocalHost, LocalView, commands
 from agent.host.commands import reads_only
-from modules.api import Completed, ResourceError, Unsupported
+from modules.api import Completed, Interrupted, ResourceError, Unsupported
 
 HOST = LocalHost()
 
@@ -51,6 +51,31 @@ def test_its_environment_is_clean_its_input_closed_and_its_session_its_own(monke
         "sh", "-c", "read -r p c s pp g ss r < /proc/self/stat; echo $p $g $ss"
     ).stdout.split()
     assert int(group) == int(session) != os.getpgrp(), pid
+
+
+def test_a_job_is_waited_for_with_patience_and_then_given_up_if_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(commands, "PATIENCE_SECONDS", 0.5)
+    asked: list[float] = []
+    began = time.monotonic()
+
+    def why() -> str:
+        asked.append(time.monotonic() - began)
+        return "a newer one is there" * (len(asked) > 2)
+
+    host, said = LocalHost(given_up=why), tmp_path / "pid"
+    host.run_job("sleep", "0.2", timeout_seconds=5)
+    assert asked == [], "what ends soon is not asked about"
+    script = f"echo $$ > {said}; exec sleep 60"
+    with pytest.raises(Interrupted, match="was not waited for any longer, and goes on: a newer one is there"):
+        host.run_job("sh", "-c", script, timeout_seconds=30)
+    assert asked[0] >= 0.5
+    assert time.monotonic() - began < 10
+    assert gone(int(said.read_text())), "whoever only waited is gone"
+    with pytest.raises(ResourceError, match="sh -c 'exit 3' failed with status 3") as error:
+        host.run_job("sh", "-c", "exit 3", timeout_seconds=5)
+    assert not isinstance(error.value, Interrupted)
 
 
 def test_input_is_given_whole_however_large() -> None:

@@ -186,16 +186,10 @@ def test_a_commit_that_changes_nothing_here_does_not_end_the_soak_of_another(fol
 
 
 def test_a_pass_that_is_stopped_judges_nothing(broken: Following) -> None:
-    stops = iter([False, False])
-    result = broken.poll(stopped=lambda: next(stops, True))
+    result = broken.poll(given_up=lambda: "stopped")
     assert reason_of(result) == ""
     assert broken.world.read("/etc/a") == "bad"
     assert reason_of(broken.poll()) == "RolledBack", "it is still on trial in the next"
-
-
-def test_a_newer_revision_ends_the_waiting(broken: Following) -> None:
-    broken.with_care(overtaken=lambda: True)
-    assert reason_of(broken.poll()) == ""
 
 
 # Failures

@@ -165,7 +165,7 @@ def test_one_that_cannot_be_understood_reads_as_none(tmp_path: Path, text: str) 
 
 def test_a_link_planted_beside_it_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").write_text("theirs")
-    (tmp_path / "status.json.new").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / f"status.json.{os.getpid()}.new").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="symbolic link"):
         write_status(str(tmp_path / "status.json"), {"format": 1})
     assert (tmp_path / "elsewhere").read_text() == "theirs"

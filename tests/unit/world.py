@@ -28,7 +28,7 @@ NAME = "web-01"
 WRITING = (  # a power cut before what only reads is the same as one before the next of these
     "begin", "finish", "delivered", "withhold", "remember",
     "stage", "discard", "publish", "set_owner", "set_mode", "make_directory", "make_symlink", "unlink", "remove_directory",
-    "sweep", "run", "run_detached",
+    "sweep", "run", "run_job", "run_detached",
 )  # fmt: skip
 
 
