@@ -245,7 +245,7 @@ class Application:
             self.refreshes.take_back(owed)
             refreshed = replace(outcome, result=FAILED, message=f"{action}: {error}")
         refreshed = replace(refreshed, seconds=time.monotonic() - started)
-        self.book.write_down([], [refreshed])
+        self.book.write_down([], [replace(refreshed, drift={})])  # what was put back has a line of its own
         self.book.tell(refreshed)
 
     def _tell_left(self, left: Outcome) -> None:

@@ -9,7 +9,7 @@ from agent.apply.drift import Repairs
 from agent.errors import ManifestInvalid
 from agent.plan import drift_between
 from tests.unit.following import Branch, Following, compiler, results
-from tests.unit.world import World, desired, file
+from tests.unit.world import World, desired, file, unit
 
 REPORT = Conduct(drift=Repairs("report"))
 
@@ -79,6 +79,20 @@ def test_what_git_ignores_does_not_matter_to_a_plan(world: World) -> None:
 
 
 # Contested
+
+
+def test_a_unit_that_is_put_back_and_restarted_in_one_pass_was_put_back_once(world: World) -> None:
+    world.systemd.unit("a.service", active=True)
+    resources = file("/etc/a.conf") + unit("a.service", enabled="true", restart_on="['file:/etc/a.conf']")
+    world.run(resources)
+    for times in (1, 2):
+        world.host.files.put("/etc/a.conf", "theirs")
+        world.host.run("systemctl", "disable", "--", "a.service")
+        assert set(world.run(resources).values()) == {"converged"}
+        assert "restart" in world.message("unit:a.service")
+        with world.store() as store:
+            assert store.history.repairs(0)["unit:a.service", "enabled"] == times
+            assert store.history.repaired(0)["count"] == 2 * times
 
 
 def repair(following: Following, times: int) -> list[str]:
