@@ -36,8 +36,9 @@ LEAVING = """\
 What was there before the agent, or was changed since by somebody else, is left in any case; so is what other people's data lies in.
 `prune` of a resource says otherwise than the default of its kind: see [the format](../format.md#resources)."""
 CHECKS_INTRO = """\
-A check tells whether what runs on a host does its work. It is asked before and after every change and in every pass, and never
-changes anything. What a check that fails can bring about is in [safety](safety.md). Checks are listed under `checks` of a host, a
+A check tells whether what runs on a host does its work. It is asked before and after every change and in every full pass, so every
+`drift_interval` at the latest, and every `health_interval` while a revision soaks; `health.observed_at` of the status says when. It
+never changes anything. What a check that fails can bring about is in [safety](safety.md). Checks are listed under `checks` of a host, a
 group or a role, each a mapping whose first key is its kind; values may be expressions, and `when` works as with resources:
 
 ```yaml

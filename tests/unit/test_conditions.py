@@ -170,6 +170,9 @@ def test_silence_and_an_answer_are_told_between_passes() -> None:
     assert silent["conditions"][0]["since"] == since
     again = after_contact(silent, None, Origin(), since + 120)
     assert (again["source"]["state"], again["source"]["error"], again["conditions"]) == ("current", "", [])
+    for axis in ("health", "sync"):
+        assert again[axis] == before[axis], "nobody looked at these, so they are as old as they were"
+    assert again["checked_at"] == before["checked_at"]
 
 
 @pytest.mark.parametrize(("reason", "state"), [("RolledBack", "rejected"), ("Pinned", "pinned")])
