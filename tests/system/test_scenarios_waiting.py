@@ -32,7 +32,7 @@ def suite(request: pytest.FixtureRequest) -> str:
 def await_hanging(fleet: Fleet) -> None:
     """Wait until the unit starts, and does not come to an end of it."""
     await_that(lambda: active(fleet.host, "app.service") == "activating", 20, "a start that hangs")
-    assert "applying" in shown(fleet.host, "StatusText")
+    await_that(lambda: "applying" in shown(fleet.host, "StatusText"), 5, "a pass that waits for it")
 
 
 def test_a_start_that_hangs_is_given_up_for_a_fix(fleet: Fleet) -> None:
@@ -78,6 +78,7 @@ def test_a_suspension_answers_at_once_and_ends_the_waiting(fleet: Fleet) -> None
 
 def test_what_failed_makes_way_for_a_fix_between_two_steps(fleet: Fleet) -> None:
     host = scene(fleet, poll_interval="5s").host
+    host.shell("rm -f /run/begun-*")
     bad = fleet.hold(BASE + BROKEN + in_turn("bad"), "half of it fails")
     await_that(lambda: host.exists("/run/begun-one"), 20, "the first step after it")
     fix = fleet.hold(BASE + text_file("/srv/broken"), "mended")
@@ -85,11 +86,11 @@ def test_what_failed_makes_way_for_a_fix_between_two_steps(fleet: Fleet) -> None
     assert not host.exists("/run/begun-three")
     said = [entry["MESSAGE"] for entry in entries(host, GITOPS_RESULT="noticed", GITOPS_REVISION=bad)]
     assert "a newer revision is there" in said[0]
-    host.shell("rm -f /run/begun-*")
 
 
 def test_what_goes_well_is_finished_first(fleet: Fleet) -> None:
     host = scene(fleet, poll_interval="5s").host
+    host.shell("rm -f /run/begun-*")
     first = fleet.hold(BASE + in_turn("first"), "slow")
     await_that(lambda: host.exists("/run/begun-one"), 20, "the first step")
     second = fleet.hold(BASE + in_turn("first") + text_file("/srv/second"), "next")
