@@ -10,7 +10,7 @@ from typing import Any
 
 from agent.secrets import Open, SecretUnavailable
 from agent.source import Trust
-from modules.api import Completed, ResourceError
+from modules.api import Completed, ResourceError, Unsupported
 
 
 def opener(identity: str) -> Open:
@@ -28,14 +28,32 @@ def _open(identity: str, path: str, sealed: bytes) -> bytes:
         raise SecretUnavailable(f"{file} cannot be opened: there is no key to read in {identity}; {step}")
     try:
         if key:
-            environment = {"SOPS_AGE_KEY_FILE": identity, "SOPS_AGE_SSH_PRIVATE_KEY_FILE": identity}
-            kind = "yaml" if file.endswith((".yaml", ".yml")) else "json"
-            argv = ("sops", "--decrypt", "--input-type", kind, "--output-type", "json", "/dev/stdin")
-            return _of_document(file, key, json.loads(commands.convert(argv, sealed, env=environment)))
+            argv = ("sops", "--decrypt", "--input-type", _sops_type(file), "--output-type", "json", "/dev/stdin")
+            document = commands.convert(argv, sealed, env={_sops_variable(identity): identity})
+            return _of_document(file, key, json.loads(document))
         return commands.convert(("age", "--decrypt", "--identity", identity), sealed)
+    except Unsupported as error:
+        raise SecretUnavailable(f"{file} cannot be opened: {error}") from error
     except ResourceError as error:
-        step = "is it for this host? `agentctl secret rekey` seals it anew for all that it is for"
+        mend = "add the host's key with sops" if key else "`agentctl secret rekey` seals it anew for all that it is for"
+        step = f"is it for this host? {mend}"
         raise SecretUnavailable(f"{file} cannot be opened with {identity}: {error}; {step}") from error
+
+
+_SOPS_TYPES = {".yaml": "yaml", ".yml": "yaml", ".json": "json", ".env": "dotenv", ".ini": "ini"}
+
+
+def _sops_type(file: str) -> str:
+    ending = os.path.splitext(file)[1]
+    if ending not in _SOPS_TYPES:
+        raise SecretUnavailable(f"{file} cannot be opened: a SOPS file ends with one of {', '.join(_SOPS_TYPES)}")
+    return _SOPS_TYPES[ending]
+
+
+def _sops_variable(identity: str) -> str:
+    """How sops is told of a private key: of ssh, or of age itself; most versions refuse one that is of the other kind."""
+    with open(identity, "rb") as file:
+        return "SOPS_AGE_SSH_PRIVATE_KEY_FILE" if file.read(11) == b"-----BEGIN " else "SOPS_AGE_KEY_FILE"
 
 
 def _of_document(file: str, key: str, found: Any) -> bytes:  # noqa: ANN401  (JSON)

@@ -9,7 +9,7 @@ import sys
 from agent.cli.progress import Progress
 from agent.cli.text import paint, printable, several
 from agent.errors import AgentError, ConfigInvalid, ManifestInvalid, Place, Problem, TreeError
-from agent.secrets import unopened
+from agent.secrets import Open
 from agent.source import WorkingTree
 
 HELP = """Check a checkout of a repository for every host it names: syntax, kinds, fields, templates, dependencies.
@@ -27,6 +27,7 @@ def run(options: argparse.Namespace) -> int:
     """Check, and print each problem with its place."""
     from agent.catalog import checked, typed
     from agent.manifest.repository import hosts_of, listed, problems_of
+    from agent.recipients import Recipients
 
     directory = os.path.abspath(options.directory)
     if not os.path.isdir(directory):
@@ -34,26 +35,32 @@ def run(options: argparse.Namespace) -> int:
     tree = WorkingTree(directory)
     named, made_up = ([options.host], {}) if options.host else hosts_of(tree)
     hosts = [*named, *made_up]
-    found = []
+    recipients, found = Recipients(directory), []
     with Progress() as progress:
         for number, host in enumerate(hosts, 1):
             progress.say(f"reading {number:,} of {len(hosts):,}: {host}")
-            found.append(_check_host(tree, host))
-    problems = {*problems_of(tree), *(problem for of_one_host in found for problem in of_one_host)}
+            found.append(_check_host(tree, host, recipients.of(host)))
+    problems = {
+        *problems_of(tree),
+        *recipients.problems,
+        *(problem for of_one_host in found for problem in of_one_host),
+    }
     told = {problem.place for problem in problems}  # what some host uses is told about in its own words
     names = (*typed.name_problems(listed(tree, "resources")), *checked.name_problems(listed(tree, "checks")))
     problems |= {problem for problem in names if problem.place not in told}
     read = f"{several(len(found), 'host')} read, {found.count([])} fine"
     read += "".join(f"; {host} stands for the hosts of group {group}" for host, group in made_up.items())
+    for untold in sorted(recipients.untold):
+        print(printable(f"cannot tell whether {untold}"), file=sys.stderr)
     return _conclude(sorted(problems), read)
 
 
-def _check_host(tree: WorkingTree, host: str) -> list[Problem]:
+def _check_host(tree: WorkingTree, host: str, opener: Open) -> list[Problem]:
     from agent.catalog.cache import Cache
     from agent.desired import compile_tree
 
     try:
-        compile_tree(tree, host, Cache(), unopened)
+        compile_tree(tree, host, Cache(), opener)
     except ManifestInvalid as error:
         return list(error.problems)
     except TreeError as error:

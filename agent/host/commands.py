@@ -153,6 +153,8 @@ def convert(
     command = Command(tuple(argv), (0,), timeout_seconds, data, env or {})
     try:
         _run(command, stdout, stderr)
+    except Unsupported:
+        raise
     except ResourceError as error:
         if stdout.lost or not stderr.text().strip():
             raise ResourceError(f"{command} failed and did not say why") from error

