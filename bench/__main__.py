@@ -7,13 +7,14 @@ import platform
 import sys
 from collections.abc import Callable, Iterable, Mapping
 
-from bench import daemon, files, latency, packages, units
+from bench import containers, daemon, files, latency, packages, units
 from bench.host import Bench, booted
 from bench.report import Figure, table
 
 AREAS: Mapping[str, Callable[[Bench], Iterable[Figure]]] = {
     "packages": packages.figures,
     "units": units.figures,
+    "containers": containers.figures,
     "daemon": daemon.figures,
     "latency": latency.figures,
     "files": files.figures,  # last, when the file system has forgotten the files of the host before (see files.py)

@@ -12,13 +12,19 @@ COUNT = 50
 _UNIT = "[Service]\nExecStart=/usr/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n"
 
 
-def figures(bench: Bench) -> Iterator[Figure]:
-    """The difference that 50 running units make."""
-    names = [f"bench-{number}.service" for number in range(COUNT)]
+def running(bench: Bench, count: int) -> list[str]:
+    """So many units, enabled and running; their names."""
+    names = [f"bench-{number}.service" for number in range(count)]
     for name in names:
         bench.machine.path(f"/etc/systemd/system/{name}").write_text(_UNIT)
     bench.machine.run("systemctl", "daemon-reload")
     bench.machine.run("systemctl", "enable", "--now", *names)
+    return names
+
+
+def figures(bench: Bench) -> Iterator[Figure]:
+    """The difference that 50 running units make."""
+    names = running(bench, COUNT)
     none = bench.idle("units-none", ONE_FILE)
     wishes = "".join(f"  - {{unit: {name}, enabled: true, active: true}}\n" for name in names)
     some = bench.idle("units", ONE_FILE + wishes)

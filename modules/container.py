@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from modules import container_engine, container_quadlet
 from modules.api import Content, Drift, Host, HostView, Observation, Resource, ResourceError, State, Value
 from modules.container_fields import (
     ARGV,
@@ -252,7 +251,13 @@ class Container(Resource, kind="container", identity="name"):
 
 def _holder(host: HostView) -> Holder:
     """Who holds containers on this host: the engine itself, or systemd through Quadlet."""
-    return container_quadlet if host.engine.quadlet else container_engine
+    if host.engine.quadlet:
+        from modules import container_quadlet
+
+        return container_quadlet
+    from modules import container_engine
+
+    return container_engine
 
 
 def _mount_needs(source: str) -> list[tuple[str, ...]]:

@@ -17,7 +17,6 @@ from agent.host.credentials import Credentials
 from agent.host.engine_choice import DOCKER, PODMAN, EngineChoice
 from agent.host.engine_client import ANSWER_SECONDS, NO_LIBRARY, Client
 from agent.host.engine_socket import Connection
-from agent.host.registry import Reference, newest_digest
 from modules.api import Engine, Json, ResourceError, Unsupported
 
 OLDEST_API, NEWEST_API = (1, 41), (1, 44)  # what we speak: Docker 20.10 and Podman 4 to Docker 29
@@ -83,18 +82,19 @@ class _Engine(Client):
 
     def newest(self, reference: str) -> str:
         """Ask each registry once in a pass whether it answers at all: one that is down must not cost a time-out an image."""
+        from agent.host.registry import Reference
+
         registry = Reference.parse(reference).registry
         self.__dict__.setdefault("_unreachable", {})
         if registry in self._unreachable:
             raise self._unreachable[registry]
         try:
-            return self._newest(reference)
+            return self._newest(reference, registry)
         except ResourceError as error:
             self._unreachable[registry] = error
             raise
 
-    def _newest(self, reference: str) -> str:
-        registry = Reference.parse(reference).registry
+    def _newest(self, reference: str, registry: str) -> str:
         login = self._credentials.of(registry)
         headers = {"X-Registry-Auth": login.header(registry)} if login else {}
         path = f"/v{self._version}/distribution/{quote(reference, safe='/:@')}/json"
@@ -228,7 +228,9 @@ class _Podman(_Engine):
 
     program = PODMAN
 
-    def _newest(self, reference: str) -> str:
+    def _newest(self, reference: str, registry: str) -> str:  # noqa: ARG002
+        from agent.host.registry import newest_digest
+
         return newest_digest(reference, self._credentials)  # it has no /distribution
 
     def stop(self, name: str, timeout_seconds: int) -> None:

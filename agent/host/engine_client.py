@@ -15,7 +15,6 @@ from typing import Any
 from agent.host.credentials import Credentials
 from agent.host.engine_errors import explained
 from agent.host.engine_socket import Connection
-from agent.host.registry import Reference
 from modules.api import Json, ResourceError, Unsupported
 
 NO_LIBRARY = "the docker library for Python is not installed; `apt install python3-docker`"
@@ -60,6 +59,8 @@ class Client:
     def _authorization(self, client: Any, reference: str) -> Mapping[str, str]:  # noqa: ANN401
         """The credentials of the settings, or else those that root has logged in with."""
         from docker import auth, utils
+
+        from agent.host.registry import Reference
 
         registry = Reference.parse(reference).registry
         login = self._credentials.of(registry)
