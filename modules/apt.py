@@ -6,15 +6,16 @@ import re
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from modules.api import FileView, HostView
+from modules.api import FileView, HostView, ResourceError
 from modules.dpkg import Database, read_database
-from modules.package_backend import Offer, Options
+from modules.package_backend import OWN_PACKAGE, Offer, Options
 
 STAMP = "/var/lib/apt/periodic/update-success-stamp"
 _STAMPS = (STAMP, "/var/lib/apt/periodic/update-stamp", "/var/lib/apt/lists/partial", "/var/lib/apt/lists")
 _SOURCES = ("/etc/apt/sources.list", "/etc/apt/sources.list.d")
 _MARKS = "/var/lib/apt/extended_states"
 _AUTOMATIC = re.compile(rb"^Package: (\S+)\nArchitecture: (\S+)\nAuto-Installed: 1$", re.MULTILINE)
+_ERROR = 100  # the status of apt's programs
 _VERSION_LINE = re.compile(r"(?: \*\*\*|    ) (\S+) -?\d+")
 
 
@@ -45,13 +46,16 @@ class AptView:
         marks = _AUTOMATIC.findall(self._view.files.read(_MARKS))
         return {self._read.plain_name(f"{name.decode()}:{of.decode()}") for name, of in marks}
 
-    def offers(self, names: Sequence[str]) -> Mapping[str, Offer]:
-        """What the archives have, as of the package lists; unknown names are missing."""
+    def offers(self, names: Sequence[str], repository: str = "") -> Mapping[str, Offer]:
+        """What the archives have, a release before the others, as of the package lists; unknown names are missing."""
         asked = {self._read.plain_name(name): name for name in names}  # apt leaves out the native architecture
-        found = _parse_policy(self._view.probe("apt-cache", "policy", *names).stdout)
+        answer = self._view.probe("apt-cache", "policy", *target_release(repository), *names, accept=(0, _ERROR))
+        if answer.status and not repository:
+            raise ResourceError(f"apt-cache policy: {answer.stderr.strip()}")
+        found = _parse_policy(answer.stdout)  # an error with a release is that apt knows no such one
         return {asked[name]: offer for name, offer in found.items() if name in asked}
 
-    def index_age_seconds(self) -> float:
+    def index_age_seconds(self, repository: str = "") -> float:  # noqa: ARG002  (all lists are fetched together)
         """How long ago the package lists were fetched; infinite when never, or when a source has changed since."""
         files = self._view.files
         fetched = max((found.mtime_ns for path in _STAMPS if (found := files.lstat(path))), default=0)
@@ -63,6 +67,14 @@ class AptView:
         """With and without the epoch."""
         return version, version.partition(":")[2]
 
+    def shaped(self, version: str, bound: str) -> str:
+        """Without the epoch where the bound has none."""
+        return version if ":" in bound else version.partition(":")[2] or version
+
+    def needed_by_agent(self, names: Sequence[str]) -> Collection[str]:
+        """By what dpkg's database says of dependencies."""
+        return self._read.needed_by(OWN_PACKAGE).intersection(map(self._read.plain_name, names))
+
     def is_newer(self, version: str, other: str) -> bool:
         """By dpkg's comparison."""
         return self._view.probe("dpkg", "--compare-versions", version, "gt", other, accept=(0, 1)).status == 0
@@ -70,6 +82,11 @@ class AptView:
     def unsupported(self, options: Options, *, answers: bool) -> str:  # noqa: ARG002  (apt can do all there is)
         """Nothing."""
         return ""
+
+
+def target_release(repository: str) -> tuple[str, ...]:
+    """The options that put a release before the others; none for none."""
+    return ("-o", f"APT::Default-Release={repository}") if repository else ()
 
 
 def _parse_policy(text: str) -> Mapping[str, Offer]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from modules.api import Completed, Host, ResourceError
-from modules.apt import STAMP, AptView
+from modules.apt import STAMP, AptView, target_release
 from modules.package_backend import (
     LAST_LINES,
     LOCK_TIMEOUT_SECONDS,
@@ -16,8 +16,8 @@ from modules.package_backend import (
     ConfigFiles,
     TransactionFailed,
     check_removals,
-    lock_held,
 )
+from modules.package_locks import Holder, Waiting, held_for_long
 
 _UPDATE_TIMEOUT_SECONDS = 900
 _SIMULATE_TIMEOUT_SECONDS = 120
@@ -28,6 +28,8 @@ _ENVIRONMENT = {
     "APT_LISTBUGS_FRONTEND": "none",
     "NEEDRESTART_MODE": "l",  # list what needs a restart: units are restarted by those who declare `restart_on`
 }
+_LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/cache/apt/archives/lock")
+_LIST_LOCKS = ("/var/lib/apt/lists/lock",)
 _KEEP = ("--force-confdef", "--force-confold")
 _REPLACE = ("--force-confnew",)  # with confdef, dpkg's default would win, which is to keep
 _UCF = {"keep": "UCF_FORCE_CONFFOLD", "replace": "UCF_FORCE_CONFFNEW"}
@@ -56,14 +58,29 @@ class Apt(AptView):
         super().__init__(host)
         self._host = host
 
-    def refresh_index(self) -> None:
+    def refresh_index(self, repositories: Collection[str] = ()) -> None:  # noqa: ARG002  (for apt none is disabled)
         """Fetch the package lists. Raises ResourceError, also when only one source failed."""
-        argv = ("apt-get", "-q", "-o", "APT::Update::Error-Mode=any", "update")
-        completed = self._host.run_detached(*argv, env=_ENVIRONMENT, timeout_seconds=_UPDATE_TIMEOUT_SECONDS)
-        _checked(completed, noise=_NOISE[1:])  # why a signature is not believed is only a warning to apt
+        self._update()
         # apt leaves no trace of an update that found nothing new; this stamp is where its own timers look.
         if self._host.files.lstat(STAMP.rpartition("/")[0]):
             self._host.run("touch", "--", STAMP)
+
+    def try_source(self, path: str) -> None:
+        """Fetch the lists of one file of sources alone. Raises ResourceError with apt's words when it cannot use it.
+
+        It is read with all the others first: two that contradict each other keep apt from reading any.
+        """
+        _checked(self._host.probe("apt-cache", "policy", accept=(0, 100)), noise=_NOISE[1:])
+        only = (f"Dir::Etc::SourceList={path}", "Dir::Etc::SourceParts=-", "APT::Get::List-Cleanup=false")
+        self._update(*(word for option in only for word in ("-o", option)))
+
+    def _update(self, *options: str) -> None:
+        argv = ("apt-get", "-q", "-o", "APT::Update::Error-Mode=any", *options, "update")
+        waiting = Waiting(self._host)
+        waiting.until_free(_LIST_LOCKS)
+        completed = self._host.run_detached(*argv, env=_ENVIRONMENT, timeout_seconds=_UPDATE_TIMEOUT_SECONDS)
+        waiting.tell()
+        _checked(completed, noise=_NOISE[1:])  # why a signature is not believed is only a warning to apt
 
     def mend(self) -> None:
         """Nothing here: apt itself says, when it is run, that dpkg was interrupted."""
@@ -76,6 +93,7 @@ class Apt(AptView):
         arguments = (
             *_forced(options.config_files),
             *_RECOMMENDS[options.recommends],
+            *target_release(options.repository),
             *(["--allow-downgrades"] if any(ask.downgrade for ask in asks) else []),
             "install",
             *(_argument(ask) for ask in asks),
@@ -122,6 +140,8 @@ class Apt(AptView):
         _checked(completed)
 
     def _attempt(self, arguments: tuple[str, ...], permitted: set[str], environment: Mapping[str, str]) -> Completed:
+        waiting = Waiting(self._host)
+        waiting.until_free(_LOCKS)  # before the look, which would be of what another is just changing
         simulated = self._host.probe(
             *("apt-get", "-s", "-q", "-y", *_OPTIONS, *arguments),
             accept=(0, 100),
@@ -133,7 +153,9 @@ class Apt(AptView):
             raise TransactionFailed(_reason(simulated))
         check_removals(set(_removed(simulated)), permitted, self.automatic)
         argv = ("apt-get", "-q", "-y", *_OPTIONS, *arguments)
-        return self._host.run_detached(*argv, env=environment, timeout_seconds=TRANSACTION_TIMEOUT_SECONDS)
+        completed = self._host.run_detached(*argv, env=environment, timeout_seconds=TRANSACTION_TIMEOUT_SECONDS)
+        waiting.tell()
+        return completed
 
     def _finish_interrupted(self) -> None:
         argv = ("dpkg", *_KEEP, "--configure", "-a")
@@ -161,7 +183,7 @@ def _checked(completed: Completed, noise: tuple[str, ...] = _NOISE) -> None:
     if not completed.status:
         return
     if holder := _HOLDER.search(completed.stdout + completed.stderr):
-        raise lock_held(holder[3], holder[2], holder[1])
+        raise held_for_long(Holder(holder[2], holder[3], holder[1]))
     if _interrupted(completed):
         raise ResourceError(f"dpkg was interrupted again after it was mended: {_reason(completed)}")
     raise TransactionFailed(_reason(completed, noise))

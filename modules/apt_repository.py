@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from modules import repository_files as files_of
-from modules.api import Content, Drift, Host, HostView, Resource, State, Value
+from modules.api import Content, Drift, Host, HostView, Resource, ResourceError, State, Value
 from modules.fields import BOOLEAN, NAME, STRING_MAP, STRINGS, choice, identity, option
 
 _SOURCES = "/etc/apt/sources.list.d"
@@ -19,8 +19,10 @@ _FIELDS = ("types", "uris", "suites", "components", "architectures", "signed-by"
 class AptRepository(Resource, kind="apt_repository", identity="name"):
     """A repository of apt, in deb822 form in `/etc/apt/sources.list.d/NAME.sources`.
 
-    Its key lies in `/etc/apt/keyrings/NAME.asc` (or `.gpg`), and vouches for this repository only. A change or removal
-    has the package lists fetched again, once, before any package is looked at. Every package comes after it.
+    Its key lies in `/etc/apt/keyrings/NAME.asc` (or `.gpg`), and vouches for this repository only. What is
+    written is tried: if apt cannot fetch its lists (no such suite, another key, nobody there), this fails with apt's words.
+    A change or removal has all package lists fetched again, once, before any package is looked at. Every package comes
+    after it.
     """
 
     name: str = identity(NAME, "Its name, which is that of its file.")
@@ -114,13 +116,23 @@ class AptRepository(Resource, kind="apt_repository", identity="name"):
         return {**state, **(stanzas[0] if stanzas else {})}
 
     def apply(self, host: Host, drift: Drift) -> None:  # noqa: ARG002  (the file is written as a whole)
-        """Write or remove its files. Raises ResourceError."""
+        """Write its files and have apt fetch its lists, or remove them. Raises ResourceError, in apt's words where it can't."""
         if self.ensure == "absent":
             own = [f"{_KEYRINGS}/{self.name}.{form}" for form in ("asc", "gpg")]
             files_of.remove(host, self._path, own)
             return
         lines = [f"{name}: {value}" for name, value in self._stanza().items()]
         files_of.write(host, self._path, "\n".join(lines) + "\n", self._key)
+        if self.enabled:
+            self._try(host)
+
+    def _try(self, host: Host) -> None:
+        from modules.package_index import try_source
+
+        try:
+            try_source(host, self._path)
+        except ResourceError as error:
+            raise ResourceError(f"it is written, and apt cannot use it: {error}") from error
 
     def undo(self, prior: State) -> Self | None:
         """Its file, and its key if that came with it, are removed."""

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 
 from modules.api import Completed, Host, ResourceError, Unsupported
-from modules.dnf import DnfView
+from modules.dnf import DnfView, specification
 from modules.package_backend import (
     LAST_LINES,
-    LOCK_TIMEOUT_SECONDS,
     TRANSACTION_TIMEOUT_SECONDS,
     Ask,
     TransactionFailed,
     check_removals,
-    lock_held,
 )
-from modules.rpm import lock_holder
+from modules.package_locks import Waiting
+from modules.rpm import DATABASES
 
 _LOCKED = 200  # dnf's status when it is told not to wait by itself, which it would do without an end
 _REFRESH_TIMEOUT_SECONDS = 900
@@ -28,9 +25,15 @@ _OPTIONS = (
     "--setopt=clean_requirements_on_remove=False",  # what came along stays, as with apt
 )
 _WEAK = {None: (), True: ("--setopt=install_weak_deps=True",), False: ("--setopt=install_weak_deps=False",)}
+_LOCKS = (
+    *(f"{path}/.rpm.lock" for path in DATABASES),
+    *("/var/lib/dnf/system-repo.lock", "/run/dnf/rpmtransaction.lock"),  # of dnf 5, which waits without an end
+)
 _HOLDER = re.compile(r"The application with PID (\d+) is: (\S+)")
-_NEEDED = re.compile(r"\S+ is needed by \(installed\) (\S+)-[^-\s]+-[^-\s]+")
+_HARMLESS = re.compile(r"Non-critical error in %\w+ scriptlet")  # dnf 5 fails for it, though all was done
 _FAILED = re.compile(r"(?:Error in \w+ scriptlet in rpm package |%\w+\()([^\s)]+)")
+_STEP = re.compile(r"Running scriptlet|\[\d+/\d+\]|Running %")
+_SAID_OF_SCRIPTS = ("Non-critical error in", "Scriptlet output:")
 _NOISE = ("Unable to detect release version", "Last metadata expiration check", "(try to add")
 
 
@@ -41,15 +44,18 @@ class Dnf(DnfView):
         super().__init__(host)
         self._host = host
 
-    def refresh_index(self) -> None:
-        """Fetch the index of every repository. Raises ResourceError, also when only one failed."""
-        _checked(self._run(_REFRESH_TIMEOUT_SECONDS, "makecache", "-q", *_OPTIONS, "--refresh"))
+    def refresh_index(self, repositories: Collection[str] = ()) -> None:
+        """Fetch the index of every enabled repository, and of these. Raises ResourceError, also when only one failed."""
+        more = (f"--enablerepo={repository}" for repository in sorted(repositories))
+        _checked(self._run(_REFRESH_TIMEOUT_SECONDS, "makecache", "-q", *_OPTIONS, *more, "--refresh"))
 
     def mend(self) -> None:
         """Finish an upgrade that was interrupted: the newest of what is there twice is installed again, the rest goes."""
         if not self.database().doubled():
             return
-        self._await_transaction(time.monotonic() + LOCK_TIMEOUT_SECONDS)  # a running one shows the same
+        waiting = Waiting(self._host)
+        waiting.until_free(_LOCKS)  # a running one shows the same
+        waiting.tell()
         doubled = self.database().doubled()
         if not doubled:
             return
@@ -66,13 +72,16 @@ class Dnf(DnfView):
         for ask in coming:
             self._check_file(ask)
         if leaving:
-            check_removals(self._removed(leaving), {*removable, *leaving}, self._came_along)
-            _checked(self._run(TRANSACTION_TIMEOUT_SECONDS, "remove", *_OPTIONS, *map(_specification, leaving)))
+            check_removals(self.removed_with(leaving), {*removable, *leaving}, self.automatic)
+            _checked(self._run(TRANSACTION_TIMEOUT_SECONDS, "remove", *_OPTIONS, *map(specification, leaving)))
         if not coming:
             return {}
-        words = (*_OPTIONS, *_WEAK[asks[0].options.recommends], *map(self._argument, coming))
+        options = asks[0].options
+        place = (f"--enablerepo={options.repository}",) if options.repository else ()
+        words = (*_OPTIONS, *_WEAK[options.recommends], *place, *map(self._argument, coming))
         completed = self._run(TRANSACTION_TIMEOUT_SECONDS, "install", *words)
-        _checked(completed)
+        if not _HARMLESS.search(completed.stdout + completed.stderr):
+            _checked(completed)
         return _complaints(completed, [ask.name for ask in coming])
 
     def purge(self, names: Sequence[str]) -> None:
@@ -87,7 +96,11 @@ class Dnf(DnfView):
         self._versionlock("delete", names)
 
     def mark_manual(self, names: Sequence[str]) -> None:
-        """Nothing: `automatic` names none."""
+        """As `dnf mark` does it, without a look at any repository."""
+        verb = "user" if self.is_dnf_5 else "install"
+        self._host.run(
+            *self.command("mark", "-C", "-q", *(["-y"] if self.is_dnf_5 else []), verb, *map(specification, names))
+        )
 
     def answer(self, answers: str) -> None:
         """Packages of rpm ask nothing."""
@@ -96,14 +109,14 @@ class Dnf(DnfView):
     def _versionlock(self, verb: str, names: Sequence[str]) -> None:
         if self._host.root != "/":
             raise Unsupported("dnf keeps what is held in a file of the running system, so not for another root")
-        completed = self._host.run("dnf", "versionlock", "-q", verb, *names, accept=range(256))
+        completed = self._host.run(self.program, "versionlock", "-q", verb, *names, accept=range(256))
         if completed.status:
             advice = "; install python3-dnf-plugin-versionlock" if "No such command" in completed.stderr else ""
             raise ResourceError(f"dnf versionlock {verb} {' '.join(names)}: {_reason(completed)}{advice}")
 
     def _argument(self, ask: Ask) -> str:
         if ask.path or not ask.version:
-            return ask.path or _specification(ask.name)
+            return ask.path or specification(ask.name)
         name, _, architecture = ask.name.partition(":")
         version = ask.version if ":" in ask.version else f"0:{ask.version}"
         return f"{name}-{version}" + (f".{architecture}" if architecture else "")
@@ -116,57 +129,20 @@ class Dnf(DnfView):
         if name != ask.name.partition(":")[0] or ask.version not in self.spellings(version.removeprefix("0:")):
             raise TransactionFailed(f"the file holds {name} {version}, not {ask.name} {ask.version}; correct `version`")
 
-    def _removed(self, names: Sequence[str]) -> set[str]:
-        """All that has to go with some packages, as rpm itself finds it."""
-        root = () if self._host.root == "/" else (f"--root={self._host.root}",)
-        removed = set(names)
-        while True:
-            argv = ("rpm", *root, "--test", "-e", *map(_specification, sorted(removed)))
-            needed = _NEEDED.findall(self._host.probe(*argv, accept=(0, *range(1, 256))).stderr)
-            if removed.issuperset(needed):
-                return removed
-            removed.update(needed)
-
-    def _came_along(self) -> Collection[str]:
-        """What is installed and was not asked for by name, as dnf tells it."""
-        argv = self.command("repoquery", "-C", "-q", "--userinstalled", "--qf=%{name}\n")
-        by_name = set(self._host.probe(*argv).stdout.split())
-        everything = self._host.probe(*self.command("repoquery", "-C", "-q", "--installed", "--qf=%{name}\n"))
-        return set(everything.stdout.split()) - by_name
-
     def _run(self, timeout_seconds: float, verb: str, *arguments: str) -> Completed:
         """Run dnf once nobody else does; who does for too long is named in a ResourceError."""
-        deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
+        waiting = Waiting(self._host)
         argv = self.command(verb, *arguments)
         while True:
-            self._await_transaction(deadline)
+            waiting.until_free(_LOCKS)
             completed = self._host.run_detached(*argv, env={}, timeout_seconds=timeout_seconds)
             if completed.status != _LOCKED:
+                waiting.tell()
                 return completed
-            self._await_holder(completed, deadline)
-
-    def _await_holder(self, completed: Completed, deadline: float) -> None:
-        holder = _HOLDER.search(completed.stdout + completed.stderr)
-        if holder is None:
-            raise ResourceError(f"another package manager is at work: {_reason(completed)}")
-        self._await_end(holder[1], holder[2], deadline)
-
-    def _await_transaction(self, deadline: float) -> None:
-        """Wait for whoever is changing rpm's database, with dnf or without."""
-        if (holder := lock_holder(self._host)) is not None:
-            self._await_end(*holder, deadline)
-
-    def _await_end(self, process: str, name: str, deadline: float) -> None:
-        left = max(deadline - time.monotonic(), 0)
-        with suppress(ResourceError):  # it did not end in time
-            self._host.probe("tail", f"--pid={process}", "-f", "/dev/null", timeout_seconds=left)
-        if time.monotonic() >= deadline:
-            raise lock_held(name, process, "the rpm database")
-
-
-def _specification(name: str) -> str:
-    """A name as dnf and rpm write it."""
-    return name.replace(":", ".")
+            holder = _HOLDER.search(completed.stdout + completed.stderr)
+            if holder is None:
+                raise ResourceError(f"another package manager is at work: {_reason(completed)}")
+            waiting.until_ended(holder[1], holder[2], "dnf's lock")
 
 
 def _checked(completed: Completed) -> None:
@@ -192,9 +168,10 @@ def _is_of(failed: str, name: str) -> bool:
 
 def _script_lines(printed: str) -> list[str]:
     """What the first script that failed printed, up to the line that says so."""
-    lines = [line.strip() for line in printed.splitlines() if line.strip()]
+    lines = [line.removeprefix(">>>").strip().removeprefix("[RPM] ") for line in printed.splitlines()]
+    lines = [line for line in lines if line and not line.startswith(_SAID_OF_SCRIPTS)]
     end = next(at for at, line in enumerate(lines) if _FAILED.search(line))
-    begun = [at for at, line in enumerate(lines[:end]) if line.startswith("Running scriptlet")]
+    begun = [at for at, line in enumerate(lines[:end]) if _STEP.match(line)]
     return lines[max(begun[-1] + 1 if begun else end, end + 1 - LAST_LINES) : end + 1]
 
 

@@ -11,7 +11,8 @@ from modules.package_backend import Known
 
 STATUS = "/var/lib/dpkg/status"
 _UPDATES = "/var/lib/dpkg/updates"  # what a running or interrupted dpkg has not yet folded into the status file
-_FIELDS = ("Package", "Status", "Architecture", "Version", "Provides")
+_NEEDS = (b"Depends", b"Pre-Depends")
+_FIELDS = ("Package", "Status", "Architecture", "Version", "Provides", "Depends", "Pre-Depends")
 _WHOLE = ("installed", "triggers-awaited", "triggers-pending")  # pending triggers do not keep it from working
 _AS_STATUS_FILE = "".join(f"{field}: ${{{field}}}\n" for field in _FIELDS) + "\n"
 
@@ -51,6 +52,22 @@ class Database:
             if provided in wanted and known.status == "installed":
                 found[wanted[provided]].append(known.name)
         return {name: sorted(providers) for name, providers in found.items()}
+
+    def needed_by(self, name: str) -> set[str]:
+        """The installed packages that must be there for one to be, at any remove; of alternatives only the last one left."""
+        found: set[str] = set()
+        waiting = [name]
+        while waiting:
+            for stanza in self._stanzas.get(waiting.pop().encode(), ()):
+                needs = {able[0] for clause in _clauses(stanza) if len(able := self._able(clause)) == 1}
+                waiting += needs - found
+                found |= needs
+        return found
+
+    def _able(self, names: Sequence[str]) -> list[str]:
+        """The installed packages of these names, and those that provide one of them."""
+        providing = {known.name for provided, known in self._provided if provided in names and known.is_there}
+        return sorted(providing.union(name for name in names if (known := self.find(name)) and known.is_there))
 
     @cached_property
     def native(self) -> str:
@@ -94,6 +111,14 @@ def _field(stanza: bytes, name: bytes) -> str:
     start += len(name) + 3
     end = stanza.find(b"\n", start)
     return stanza[start : end if end >= 0 else None].decode()
+
+
+def _clauses(stanza: bytes) -> Iterator[Sequence[str]]:
+    """The names of each dependency of a package, several where one of them is enough."""
+    for field in _NEEDS:
+        for clause in _field(stanza, field).split(","):
+            if names := [words[0].partition(":")[0] for one in clause.split("|") if (words := one.split())]:
+                yield names
 
 
 def _provided_names(stanza: bytes) -> Iterator[str]:

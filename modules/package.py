@@ -22,10 +22,11 @@ from modules.fields import (
     option,
 )
 from modules.package_backend import OWN_PACKAGE, Options
+from modules.package_version import is_exact, version_problem
 from modules.package_wish import GONE
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*(:[a-z0-9_-]+)?")
-_VERSION = re.compile(r"[A-Za-z0-9*?\[][A-Za-z0-9.+:~*?\[\]!^_-]*")
+_PLACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _ANSWER_TYPES = ("boolean", "multiselect", "note", "password", "select", "string", "text")
 _MARKS = ("hold", "marked")  # what changes without a transaction
 
@@ -53,8 +54,8 @@ class Package(Resource, kind="package", identity="name"):
     All packages that are ready go to the package manager in one transaction, which waits for its lock, keeps
     configuration files that were edited, and asks nothing. The package index is fetched first when it is older than a
     day or does not have what is asked for. Nothing that somebody installed by name is removed on the way: declare it
-    absent too, if that is meant; what the agent itself needs is not removed at all. With apt, what is present is marked
-    as wanted by name, so that nothing removes it as no longer needed. A package that an admin holds is left alone
+    absent too, if that is meant; what the agent itself needs is not removed at all, which the plan says. What is present
+    is marked as wanted by name, so that nothing removes it as no longer needed. A package that an admin holds is left alone
     unless `hold` is given. Where packages come with an image (ostree, a read-only /usr) only their presence is told.
     """
 
@@ -71,10 +72,19 @@ class Package(Resource, kind="package", identity="name"):
     )
     version: str | None = option(
         NAME,
-        'The version to have, with epoch and revision as the package manager writes it, or a glob such as `"1.22.*"`. '
-        "What is installed stays when it matches. The epoch may be left out; with dnf the release too.",
+        'The version to have, with epoch and revision as the package manager writes it, a glob such as `"1.22.*"`, or a '
+        'range such as `">=1.22 <2"`, in the package manager\'s own order. What is installed stays when it matches. The '
+        "epoch may be left out; with dnf the release too.",
     )
     allow_downgrade: bool = option(BOOLEAN, "Go back to an older version if `version` asks for it.", default=False)
+    only_upgrade: bool = option(
+        BOOLEAN, "Follow `version` or `latest` only where it is installed; elsewhere it stays away.", default=False
+    )
+    repository: str | None = option(
+        NAME,
+        "Where it comes from before all others: with apt a release such as `bookworm-backports` (as `apt-get -t`), with "
+        "dnf the id of a repository, which may be disabled for everything else.",
+    )
     hold: bool | None = option(
         BOOLEAN,
         "Whether upgrades by others leave it as it is (apt-mark hold, dnf versionlock). What is held here still follows "
@@ -109,11 +119,15 @@ class Package(Resource, kind="package", identity="name"):
             )
         if self.name.partition(":")[2] in ("any", "all", "native"):
             found.append(f"`{self.name}` names no one architecture; write one such as amd64, or leave it out")
-        if self.version is not None and not _VERSION.fullmatch(self.version):
-            found.append(f"`version: {self.version}` is neither a version nor a glob; ranges are not supported")
+        if self.version is not None and (problem := version_problem(self.version)):
+            found.append(problem)
+        if self.repository is not None and not _PLACE.fullmatch(self.repository):
+            found.append(
+                f"`repository: {self.repository}` is neither a release of apt nor the id of a repository of dnf"
+            )
         if self.name == OWN_PACKAGE and self.ensure in GONE:
             found.append("the agent does not remove itself; use the package manager by hand")
-        if self.source is not None and (self.version is None or set(self.version) & set("*?[")):
+        if self.source is not None and (self.version is None or not is_exact(self.version)):
             found.append("`source` needs `version`: the exact one that is in the file")
         return [*found, *self._contradictions(), *checksum_problems(self.source, self.checksum)]
 
@@ -122,10 +136,15 @@ class Package(Resource, kind="package", identity="name"):
         if self.version is not None and self.ensure != "present":
             found.append(f"`version` contradicts `ensure: {self.ensure}`; keep one of them")
         if self.ensure in GONE:
-            given = [name for name in ("hold", "install_recommends", "debconf", "source") if self._is_given(name)]
+            names = ("hold", "install_recommends", "debconf", "source", "repository")
+            given = [name for name in names if self._is_given(name)]
             found += [f"`{name}` has no meaning with `ensure: {self.ensure}`" for name in given]
         if self.allow_downgrade and self.version is None:
             found.append("`allow_downgrade` needs a `version` to go back to")
+        if self.only_upgrade and self.version is None and self.ensure != "latest":
+            found.append("`only_upgrade` needs a `version`, or `ensure: latest`, to follow")
+        if self.source is not None and self.repository is not None:
+            found.append("`source` and `repository` both say where it comes from; keep one of them")
         return found
 
     def _is_given(self, name: str) -> bool:
@@ -151,7 +170,7 @@ class Package(Resource, kind="package", identity="name"):
     @property
     def options(self) -> Options:
         """How the transaction that brings it is run."""
-        return Options(self.config_files, self.install_recommends)
+        return Options(self.config_files, self.install_recommends, self.repository or "")
 
     @property
     def file(self) -> Content | None:
@@ -161,20 +180,22 @@ class Package(Resource, kind="package", identity="name"):
         return replace(self.source, digest=self.checksum or "")
 
     def desired(self, observed: State) -> State:
-        """Presence, and the version that the wish comes to on this host.
+        """Presence, and the version that the wish comes to on this host; nothing where there is nothing to upgrade.
 
-        A glob that the installed version matches is that version; else it is what the archive would bring, else the
+        A glob or range that the installed version matches is that version; else it is what the archive would bring, else the
         glob as it is written. `archive`, `index` and `marked` are only there when they are not as they should be.
         """
         if self.ensure in GONE:
             return {"ensure": self.ensure}
+        if self.only_upgrade and observed.get("ensure") == "absent":
+            return {"ensure": "absent"}
         wanted: dict[str, Value] = {"ensure": "present", "version": observed.get("candidate", self.version)}
         wanted |= {name: value for name, value in _IN_ORDER.items() if name in observed}
         return wanted | {"hold": self.hold}
 
     def undo(self, prior: State) -> Self | None:
         """It is removed and never purged: configuration files and its data stay. Removing those is said by `ensure: purged`."""
-        if self.ensure in GONE or prior.get("ensure") != "absent":
+        if self.ensure in GONE or self.only_upgrade or prior.get("ensure") != "absent":
             return None
         return type(self)(name=self.name, ensure="absent")
 
@@ -224,11 +245,3 @@ class Package(Resource, kind="package", identity="name"):
 
 
 _IN_ORDER = {"archive": "available", "index": "current", "marked": "manual"}
-
-
-def refresh_index(host: Host) -> None:
-    """Fetch the package index, because a repository changed. Raises ResourceError."""
-    from modules.package_choice import from_an_image, take
-
-    if not from_an_image(host):  # where nothing can be installed, nobody needs to know what could be
-        take(host).refresh_index()

@@ -72,6 +72,7 @@ class Options:
 
     config_files: ConfigFiles = "keep"
     recommends: bool | None = None  # None leaves it to the host's configuration
+    repository: str = ""  # where it comes from before all others: a release of apt, the id of a repository of dnf
 
 
 @dataclass(frozen=True)
@@ -109,17 +110,26 @@ class PackagesView(Protocol):
     def automatic(self) -> Collection[str]:
         """Names of packages known to have come as dependencies of others only, as `find` takes them."""
 
-    def offers(self, names: Sequence[str]) -> Mapping[str, Offer]:
-        """What the archives have, as of the last fetch of the index; unknown names are missing."""
+    def offers(self, names: Sequence[str], repository: str = "") -> Mapping[str, Offer]:
+        """What the archives, or one `repository`, have as of the last fetch of the index; unknown names are missing."""
 
-    def index_age_seconds(self) -> float:
-        """How long ago the index was fetched; infinite when never, or when a repository has changed since."""
+    def index_age_seconds(self, repository: str = "") -> float:
+        """How long ago the index, or of dnf that of one `repository`, was fetched.
+
+        Infinite when never, or when a repository has changed since.
+        """
 
     def spellings(self, version: str) -> Sequence[str]:
         """The ways a person may write a version: in full, and with what may be left out left out."""
 
+    def shaped(self, version: str, bound: str) -> str:
+        """A version with only those parts (epoch, release) that a bound has, to be compared with it."""
+
     def is_newer(self, version: str, other: str) -> bool:
         """Whether one version stands above another, by the package manager's own comparison."""
+
+    def needed_by_agent(self, names: Sequence[str]) -> Collection[str]:
+        """Those of some installed packages that cannot go without the agent's own package."""
 
     def unsupported(self, options: Options, *, answers: bool) -> str:
         """Why it cannot do as the options say, or answer questions if it must; empty when it can."""
@@ -128,8 +138,8 @@ class PackagesView(Protocol):
 class Packages(PackagesView, Protocol):
     """The same, to be changed."""
 
-    def refresh_index(self) -> None:
-        """Fetch the index. Raises ResourceError, also when only one repository failed."""
+    def refresh_index(self, repositories: Collection[str] = ()) -> None:
+        """Fetch the index, also of these repositories of dnf that may be disabled. Raises ResourceError when one failed."""
 
     def mend(self) -> None:
         """Recover a transaction that the database shows to have been interrupted, at most once a pass."""
@@ -176,11 +186,3 @@ def check_removals(
             f"refused, because it would also remove {', '.join(others)}, installed by name; "
             "declare that with `ensure: absent` too, if it is meant"
         )
-
-
-def lock_held(name: str, process: str, lock: str) -> ResourceError:
-    """The error that names who holds a lock that was waited for."""
-    return ResourceError(
-        f"another package manager is at work: {name} (pid {process}) holds {lock}; "
-        f"this pass waited, the next one tries again (look at `ps -fp {process}` if it never ends)"
-    )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from modules.api import HostView, Observation, ResourceError, Unsupported, Value
-from modules.package_backend import INDEX_MAX_AGE_SECONDS, Database, Known, Offer, PackagesView
+from modules.package_backend import INDEX_MAX_AGE_SECONDS, OWN_PACKAGE, Database, Known, Offer, PackagesView
 from modules.package_choice import from_an_image, look
-from modules.package_wish import Wish, accepted, is_removal
+from modules.package_version import accepts
+from modules.package_wish import Wish, is_removal
 
 
 def observe_packages(host: HostView, wishes: Sequence[Wish]) -> list[Observation]:
@@ -17,15 +19,17 @@ def observe_packages(host: HostView, wishes: Sequence[Wish]) -> list[Observation
     database = view.database()
     known = {wish.name: database.find(wish.name) for wish in wishes}
     asking = [asks_archive(view, wish, known[wish.name]) for wish in wishes]
-    questions = [wish.name for wish, asks in zip(wishes, asking, strict=True) if asks]
-    latest = any(wish.ensure == "latest" for wish in wishes)
+    questions = [wish for wish, asks in zip(wishes, asking, strict=True) if asks]
+    leaving = [wish.name for wish in wishes if is_removal(wish) and (found := known[wish.name]) and found.is_there]
+    followed = {wish.options.repository for wish in wishes if wish.ensure == "latest"}
     image = from_an_image(host)
     look_at = _Look(
         view,
         database.providers([name for name, found in known.items() if found is None]),
-        view.offers(questions) if questions else {},
+        offers_for(view, questions),
+        view.needed_by_agent(leaving) if leaving else frozenset(),
         frozenset() if image or all(map(is_removal, wishes)) else view.automatic(),
-        latest and view.index_age_seconds() > INDEX_MAX_AGE_SECONDS,
+        {place for place in followed if view.index_age_seconds(place) > INDEX_MAX_AGE_SECONDS},
     )
     observations = [look_at.of(wish, known[wish.name], asked=asks) for wish, asks in zip(wishes, asking, strict=True)]
     if image:
@@ -39,9 +43,19 @@ def asks_archive(view: PackagesView, wish: Wish, known: Known | None) -> bool:
     """Whether the archives must be asked what a wish comes to."""
     if is_removal(wish) or wish.file is not None:
         return False
-    if wish.ensure == "latest" or known is None or not known.is_there:
-        return True
-    return wish.version is not None and not accepted(wish.version, view.spellings(known.version))
+    if known is None or not known.is_there:
+        return not wish.only_upgrade
+    return wish.ensure == "latest" or (wish.version is not None and not accepts(view, wish.version, known.version))
+
+
+def offers_for(view: PackagesView, wishes: Sequence[Wish]) -> Mapping[str, Offer]:
+    """What there is for each wish where it may come from; one question for each such place."""
+    by_place: defaultdict[str, list[str]] = defaultdict(list)
+    for wish in wishes:
+        by_place[wish.options.repository].append(wish.name)
+    return {
+        name: offer for place, names in by_place.items() for name, offer in view.offers(names, repository=place).items()
+    }
 
 
 @dataclass(frozen=True)
@@ -51,8 +65,9 @@ class _Look:
     view: PackagesView
     providers: Mapping[str, Sequence[str]]
     offers: Mapping[str, Offer]
+    needed: Collection[str]  # by the agent itself
     automatic: Collection[str]
-    index_is_old: bool
+    old: Collection[str]  # the repositories of which the index is too old to tell what the latest is
 
     def of(self, wish: Wish, known: Known | None, *, asked: bool) -> Observation:
         if problem := self._problem(wish, known):
@@ -61,9 +76,10 @@ class _Look:
         if asked:
             state |= self._archive_state(wish, known)
         elif wish.version is not None:
-            fits = known is not None and known.is_there and accepted(wish.version, self.view.spellings(known.version))
-            state["candidate"] = known.version if known is not None and fits else wish.version
-        if wish.ensure == "latest" and self.index_is_old:
+            installed = known.version if known is not None and known.is_there else ""
+            fits = installed and (wish.file is None or accepts(self.view, wish.version, installed))
+            state["candidate"] = installed if fits else wish.version
+        if wish.ensure == "latest" and wish.options.repository in self.old:
             state["index"] = "old"
         if known is not None and known.is_there and wish.name in self.automatic and not is_removal(wish):
             state["marked"] = "automatic"
@@ -76,6 +92,11 @@ class _Look:
             return ResourceError(
                 f"dpkg says that {wish.name} is broken and must be installed again; "
                 f"do that by hand: apt-get install --reinstall {wish.name}"
+            )
+        if wish.name in self.needed:
+            return ResourceError(
+                f"refused, because {OWN_PACKAGE}, the agent itself, needs {wish.name} and would be removed with it; "
+                "take this out of Git"
             )
         if is_removal(wish) and (providers := self.providers.get(wish.name)):
             return ResourceError(
@@ -102,7 +123,7 @@ def pick(view: PackagesView, offer: Offer, version: str | None) -> str:
     """What would be installed of an offer for a version or glob, if one is given; empty when nothing fits."""
     if version is None:
         return offer.candidate
-    return offer.pick(lambda offered: accepted(version, view.spellings(offered)))
+    return offer.pick(lambda offered: accepts(view, version, offered))
 
 
 def _installed_state(wish: Wish, known: Known | None) -> dict[str, Value]:

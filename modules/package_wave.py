@@ -17,7 +17,7 @@ from modules.package_backend import (
     TransactionFailed,
 )
 from modules.package_choice import take
-from modules.package_look import find_known, pick
+from modules.package_look import find_known, offers_for, pick
 from modules.package_wish import Wish, is_removal
 
 _UNKNOWN_MAX_AGE_SECONDS = 60  # a name or version that the index does not have is looked for in a newer one
@@ -83,15 +83,17 @@ class _Wave:
         asking = [wish for wish in wishes if not is_removal(wish)]
         if not asking:
             return {}
-        names = [wish.name for wish in asking if wish.file is None]
-        offers = dict(self._packages.offers(names)) if names else {}
-        unknown = any(not pick(self._packages, offers.get(w.name, Offer()), w.version) for w in asking if not w.file)
-        if self._packages.index_age_seconds() > (_UNKNOWN_MAX_AGE_SECONDS if unknown else INDEX_MAX_AGE_SECONDS):
+        offered = [wish for wish in asking if wish.file is None]
+        offers = dict(offers_for(self._packages, offered))
+        unknown = any(not pick(self._packages, offers.get(wish.name, Offer()), wish.version) for wish in offered)
+        places = {wish.options.repository for wish in offered} | {""}
+        age = max(map(self._packages.index_age_seconds, places))
+        if age > (_UNKNOWN_MAX_AGE_SECONDS if unknown else INDEX_MAX_AGE_SECONDS):
             try:
-                self._packages.refresh_index()
+                self._packages.refresh_index(places - {""})
             except ResourceError as error:
                 self._index_error = error  # said by those who need a newer one; the others go on with the old one
-            return dict(self._packages.offers(names)) if names else {}
+            return dict(offers_for(self._packages, offered))
         return offers
 
     def _prepare(self, wish: Wish, offer: Offer) -> None:
@@ -124,11 +126,16 @@ class _Wave:
         if wish.file is not None:
             name = f"{wish.name.partition(':')[0]}{self._packages.suffix}"
             path = self._files.enter_context(self._host.fetch(wish.file, name))
-        exact = picked if wish.version or wish.ensure == "latest" else ""
+        exact = picked if wish.version or wish.ensure == "latest" or wish.options.repository else ""
         return Ask(wish.name, exact, path=path, downgrade=older, options=wish.options)
 
     def _why_not(self, wish: Wish, offer: Offer) -> str:
-        if offer.versions and wish.version:
+        place = wish.options.repository
+        if place and not offer.versions:
+            what = (
+                f"no package {wish.name} in {place}; check the name, and that the host has such a repository or release"
+            )
+        elif offer.versions and wish.version:
             what = f"no version of {wish.name} matches {wish.version}; the archive has {offer.newest()}"
         elif offer.versions:
             what = f"apt's pins keep every version of {wish.name} out; the archive has {offer.newest()}"

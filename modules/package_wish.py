@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 from modules.api import Content, Observation
@@ -24,7 +23,11 @@ class Wish(Protocol):
 
     @property
     def version(self) -> str | None:
-        """A version or a glob."""
+        """A version, a glob or a range."""
+
+    @property
+    def only_upgrade(self) -> bool:
+        """Whether it stays away where it is not installed."""
 
     @property
     def hold(self) -> bool | None:
@@ -56,10 +59,3 @@ class Wish(Protocol):
 def is_removal(wish: Wish) -> bool:
     """Whether it is to go."""
     return wish.ensure in GONE
-
-
-def accepted(pattern: str, spellings: Sequence[str]) -> bool:
-    """Whether one of the spellings of a version is the asked one; `*` and `?` are globs."""
-    from fnmatch import fnmatchcase
-
-    return any(fnmatchcase(spelling, pattern) for spelling in spellings if spelling)

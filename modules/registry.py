@@ -30,7 +30,7 @@ _KINDS: Mapping[str, tuple[str, str]] = {  # in the order of the documentation
 }
 _HOST_REFRESHES: Mapping[str, tuple[str, str]] = {
     "daemon-reload": ("modules.unit", "daemon_reload"),
-    "package-index": ("modules.package", "refresh_index"),
+    "package-index": ("modules.package_index", "refresh_index"),
 }
 KIND_NAMES = tuple(_KINDS)
 

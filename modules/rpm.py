@@ -89,19 +89,6 @@ class Database:
         return known is not None and known.several
 
 
-def lock_holder(host: HostView) -> tuple[str, str] | None:
-    """The process that is changing the database, and its name; None when there is none, or in another root."""
-    inodes = {found.inode for path in DATABASES if (found := host.files.lstat(f"{path}/.rpm.lock"))}
-    if not inodes or host.files.lstat("/proc/locks") is None:
-        return None
-    for line in host.files.read("/proc/locks").decode().splitlines():
-        _, _, _, access, process, place, *_ = line.split()  # proc_locks(5); one that waits has a word more before
-        if access == "WRITE" and int(place.rpartition(":")[2]) in inodes:
-            name = f"/proc/{process}/comm"
-            return process, host.files.read(name).decode().strip() if host.files.lstat(name) else "somebody"
-    return None
-
-
 def in_order(host: HostView, lists: Sequence[Sequence[str]]) -> list[list[str]]:
     """Lists of versions, each newest first, by rpm's own comparison; what no version looks like is left out."""
     result: list[list[str]] = []

@@ -65,7 +65,7 @@ READ_ONLY: tuple[tuple[str, ...], ...] = (
     ("rpm", "--test"),
     ("rpm", "--eval"),
     ("dnf", "repoquery"),
-    ("tail",),
+    ("dnf5", "repoquery"),
 )
 """Commands that only read, each reviewed: the program, and the word that must come first among its arguments."""
 _SKIPPED = ("--root=", "--admindir=", "--dbpath=", "--no-pager", "--no-legend", "--plain")
@@ -87,6 +87,7 @@ _PACKAGES = {
     "systemd-run": "systemd",
     "rpm": "rpm",
     "dnf": "dnf",
+    "dnf5": "dnf5",
     "age": "age",
     "gpgv": "gpgv",
     "ssh-keygen": "openssh-client",

@@ -33,8 +33,9 @@ class Deb:
 class Archive:
     """A directory that apt takes as a repository: `deb [signed-by=KEY] URL ./`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, suite: str = "stable") -> None:
         self.directory = directory / "archive"
+        self._suite = suite
         self.directory.mkdir(parents=True)
         self._home = directory / "gnupg"
         self._home.mkdir(mode=0o700)
@@ -59,7 +60,7 @@ class Archive:
         (self.directory / "Packages").write_text(index)
         (self.directory / "Packages.gz").write_bytes(gzip.compress(index.encode()))
         (self.directory / "InRelease").unlink(missing_ok=True)
-        release = self._run("apt-ftparchive", "-o", "APT::FTPArchive::Release::Suite=stable", "release", ".")
+        release = self._run("apt-ftparchive", "-o", f"APT::FTPArchive::Release::Suite={self._suite}", "release", ".")
         (self.directory / "Release").write_text(release)
         (self.directory / "InRelease").write_text(self._gpg("--clearsign", "-o", "-", str(self.directory / "Release")))
 

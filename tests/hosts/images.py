@@ -24,6 +24,7 @@ RUNTIME = (
     "age",
 )
 DNF = ("dnf", "rpm", "dnf-plugins-core")
+DNF_5 = ("--target-release=forky", "dnf5", "rpm")  # in no earlier release of Debian
 ENGINE = ("docker.io", "iptables", "python3-docker")
 ENGINE_COMMAND = {"bookworm": (), "trixie": ("docker-cli",)}  # a package of its own since trixie
 PODMAN = ("podman", "netavark", "aardvark-dns", "crun", "nftables", "catatonit")
@@ -61,6 +62,11 @@ def with_engine(suite: str) -> Image:
 def with_dnf(suite: str) -> Image:
     """With dnf and rpm, which know of nothing yet."""
     return Image(suite, (RUNTIME, DNF))
+
+
+def with_dnf_5() -> Image:
+    """With dnf 5 and its rpm, of the release after the last that the agent is for, and as much else of it as they need."""
+    return Image("trixie", (RUNTIME, DNF_5))
 
 
 def with_verifiers(suite: str) -> Image:
@@ -119,12 +125,27 @@ def _layer(image: Image, upper: Path) -> None:
         (merged / "usr/sbin/policy-rc.d").write_text("#!/bin/sh\nexit 101\n")
         (merged / "usr/sbin/policy-rc.d").chmod(0o755)
         apt = ["chroot", str(merged), "env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C", "apt-get", "-qq", "-y"]
-        _run(*apt, "--no-install-recommends", "install", *image.layers[-1])
+        with _another_release(merged, apt, image.layers[-1]):
+            _run(*apt, "--no-install-recommends", "install", *image.layers[-1])
         _run(*apt, "clean")
         (merged / "usr/sbin/policy-rc.d").unlink()
         (merged / "etc/resolv.conf").unlink()
     shutil.rmtree(work, ignore_errors=True)
     merged.rmdir()
+
+
+@contextlib.contextmanager
+def _another_release(root: Path, apt: list[str], words: tuple[str, ...]) -> Iterator[None]:
+    """Let apt take what a layer asks for from the release that it names, if it names one, while the body runs."""
+    releases = [word.partition("=")[2] for word in words if word.startswith("--target-release=")]
+    source = root / "etc/apt/sources.list.d/another.list"
+    for release in releases:
+        source.write_text(
+            f"deb [check-valid-until=no] {mirror()} {release} main\n"
+        )  # one in the making may be of any day
+        _run(*apt, "update")
+    yield
+    source.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

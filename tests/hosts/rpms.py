@@ -104,13 +104,20 @@ class Repository:
         return ended.stdout
 
 
+GENERATIONS = ("dnf4-bookworm", "dnf4-trixie", "dnf5")
+
+
 @contextlib.contextmanager
-def rpm_machine(suite: str, agent: Path) -> Iterator[Machine]:
-    """A host with the agent, where dpkg is gone and rpm counts."""
-    with Machine(images.with_dnf(suite)) as host:
+def rpm_machine(generation: str, agent: Path) -> Iterator[Machine]:
+    """A host with the agent and one generation of dnf, where dpkg is gone and rpm counts."""
+    image = images.with_dnf_5() if generation == "dnf5" else images.with_dnf(generation.partition("-")[2])
+    with Machine(image) as host:
         host.install(agent)
         host.shell("mv /var/lib/dpkg /var/lib/dpkg.away; mkdir -p /var/lib/rpm /etc/rpm /etc/yum.repos.d")
         host.write("/etc/rpm/macros", "%_dbpath /var/lib/rpm\n")  # Debian keeps it in a home directory
         host.shell("sed -i /Proxy/d /etc/apt/apt.conf.d/00test-host; rm -rf /root/.rpmdb")
-        host.shell("rm /usr/lib/python3/dist-packages/dnf-plugins/local.py")  # of Debian's own, keeps what is installed
+        host.shell("rm -f /usr/lib/python3/dist-packages/dnf-plugins/local.py")  # of Debian's, keeps what is installed
+        if generation == "dnf5":
+            host.shell("rm /usr/lib/*/libdnf5/plugins/local.so /etc/dnf/libdnf5-plugins/local.conf")
+            host.shell("ln -s dnf5 /usr/bin/dnf")  # as where it is the package manager
         yield host

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ PACKAGES = (
     ),
     Deb("frugal", recommends="extra"),
     Deb("asking", depends="debconf", control=ASKING),
+    *(Deb("within", version) for version in ("1.0~rc1", "1.0", "1:1.9", "1:2.0")),
+    *(Deb("followed", version) for version in ("1.0", "2.0")),
+    Deb("aside", "3.0"),
     Deb("erased-conf", conffiles={"/etc/erased.conf": "x\n"}),
 )
 REPOSITORY = f"""\
@@ -37,6 +41,10 @@ REPOSITORY = f"""\
     uris: ["http://127.0.0.1:{PORT}/"]
     suites: ["./"]
     signed_by: archive.asc
+  - apt_repository: side
+    uris: ["http://127.0.0.1:{PORT}/side/"]
+    suites: ["./"]
+    signed_by: side.asc
 """
 
 
@@ -90,6 +98,14 @@ CASES = (
          drift="apt-get -qq -y install --allow-downgrades -o Dpkg::Options::=--force-confold new=1.0; echo edited > /etc/new.conf"),
     Case("debconf", "  - package: asking\n    debconf: {asking/town: string Delft}", "package:asking", "cat /etc/town",
          "Delft", drift="apt-get -qq -y purge asking; rm /etc/town"),
+    Case("range", '  - package: within\n    version: ">=1.0 <2.0"', "package:within", version_of("within"),
+         "install ok installed 1:1.9", before="within=1.0~rc1",
+         drift="apt-get -qq -y install --allow-downgrades within=1.0~rc1"),
+    Case("only upgraded", '  - package: followed\n    version: ">=2"\n    only_upgrade: true', "package:followed",
+         version_of("followed"), "install ok installed 2.0", before="followed=1.0",
+         drift="apt-get -qq -y install --allow-downgrades followed=1.0"),
+    Case("release", "  - package: aside\n    repository: backports", "package:aside", version_of("aside"),
+         "install ok installed 1.0", drift="apt-get -qq -y purge aside"),
     Case("file", "  - package: local\n    version: 3.0-1\n    source: local.deb", "package:local", version_of("local"),
          "install ok installed 3.0-1", drift="apt-get -qq -y purge local"),
     Case("url", '  - package: remote\n    version: "4.0"\n    source: {url}\n    checksum: {checksum}', "package:remote",
@@ -103,6 +119,10 @@ def archive(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """An archive of its own for the host, which knows no other and has some of its packages already."""
     made = Archive(tmp_path_factory.mktemp("archive"))
     made.add(*PACKAGES)
+    side = Archive(tmp_path_factory.mktemp("side"), suite="backports")
+    side.add(Deb("aside", "1.0"))
+    shutil.copytree(side.directory, made.directory / "side")
+    (made.directory / "side.asc").write_text(side.key)
     with only_archive(machine, made):
         machine.write("/root/key.asc", made.key)
         line = f"deb [signed-by=/root/key.asc] http://127.0.0.1:{PORT}/ ./"
@@ -128,6 +148,8 @@ def wanted(fleet: Fleet, archive: Archive, tmp_path_factory: pytest.TempPathFact
         case.resource.replace("{url}", url).replace("{checksum}", digest) for case in CASES if case.resource
     )
     local = elsewhere.path_of("local", "3.0-1").read_bytes()
+    side = (archive.directory / "side.asc").read_text()
+    fleet.repository.commit({"files/side.asc": side}, "a key")
     fleet.repository.commit({"files/archive.asc": archive.key, "files/local.deb": local}, "files")
     return REPOSITORY + texts + "\n"
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -22,7 +24,7 @@ REPOSITORY = f"""\
 """
 LOCKER = """
 import fcntl, sys, time
-lock = open("/var/lib/dpkg/lock-frontend", "w")
+lock = open(sys.argv[2], "w")
 fcntl.lockf(lock, fcntl.LOCK_EX)
 print("held", flush=True)
 time.sleep(float(sys.argv[1]))
@@ -70,14 +72,14 @@ def test_a_list_is_one_transaction_after_one_refresh(fleet: Fleet, archive: Arch
     wanted = REPOSITORY + '  - package: "{{ item }}"\n    for_each: [a, b, c]\n'
     assert apply(fleet, wanted).returncode == 0
     assert [line.split()[-3:] for line in commands(fleet.host)[before:]] == [["a", "b", "c"]]
-    assert asked.count("/./InRelease") == 1
+    assert asked.count("/./InRelease") == 2, "once for the repository alone, to try it"
     fleet.hold(wanted + "  - package: d\n")
     assert fleet.apply().returncode == 0
-    assert asked.count("/./InRelease") == 1, "the index knew it"
+    assert asked.count("/./InRelease") == 2, "the index knew it"
     archive.add(Deb("late"))
     fleet.host.shell("touch -d '5 minutes ago' /var/lib/apt/periodic/* /var/lib/apt/lists /var/lib/apt/lists/partial")
     assert apply(fleet, wanted + "  - package: late\n").returncode == 0
-    assert asked.count("/./InRelease") == 2, "the index had no such package"
+    assert asked.count("/./InRelease") == 3, "the index had no such package"
 
 
 def test_a_failed_script_fails_its_package_with_its_last_lines(fleet: Fleet, archive: Archive) -> None:
@@ -130,7 +132,8 @@ def test_the_agent_and_what_it_needs_are_not_removed(fleet: Fleet, archive: Arch
     for name in ("python3-pygit2", "python3-minimal", "libpython3-stdlib"):
         refused = apply(fleet, REPOSITORY + f"  - package: {name}\n    ensure: absent\n")
         assert refused.returncode == 4, refused.stdout
-        assert "gitops-agent" in refused.stdout
+        assert f"gitops-agent, the agent itself, needs {name}" in refused.stdout
+        assert f"the agent itself, needs {name}" in fleet.plan().stdout
         assert status_of(fleet.host, name).startswith("ii")
     assert status_of(fleet.host, "gitops-agent").startswith("ii")
 
@@ -164,10 +167,10 @@ def await_line(host: Machine, script: str) -> None:
     assert host.shell(f"{script} || true").strip(), host.journal("passing")
 
 
-def lock(host: Machine, seconds: float) -> None:
+def lock(host: Machine, seconds: float, path: str = "/var/lib/dpkg/lock-frontend") -> None:
     host.write("/root/locker.py", LOCKER)
-    host.shell(f"systemd-run --quiet --collect --unit=locker python3 /root/locker.py {seconds}")
-    await_line(host, 'grep -s POSIX /proc/locks | grep -q "$(stat -c :%i /var/lib/dpkg/lock-frontend) " && echo held')
+    host.shell(f"systemd-run --quiet --collect --unit=locker python3 /root/locker.py {seconds} {path}")
+    await_line(host, f'grep -s POSIX /proc/locks | grep -q "$(stat -c :%i {path}) " && echo held')
 
 
 def test_a_lock_is_waited_for(fleet: Fleet, archive: Archive) -> None:
@@ -177,6 +180,7 @@ def test_a_lock_is_waited_for(fleet: Fleet, archive: Archive) -> None:
     applied = apply(fleet, REPOSITORY + "  - package: a\n")
     assert applied.returncode == 0, applied.stdout
     assert time.monotonic() - started > 2
+    assert re.search(r"waited \d s for python3 \(pid \d+\), which held /var/lib/dpkg/lock-frontend", applied.stderr)
     assert status_of(fleet.host, "a") == "ii  1.0"
 
 
@@ -197,13 +201,42 @@ def test_who_holds_the_lock_for_too_long_is_named(fleet: Fleet, archive: Archive
     assert fleet.apply().returncode == 0
 
 
-def test_a_repository_that_somebody_else_signs_is_not_believed(fleet: Fleet, archive: Archive) -> None:
-    applied = apply(fleet, REPOSITORY.replace("archive.asc", "stranger.asc") + "  - package: late2\n")
-    archive.add(Deb("late2"))
+def test_a_lock_of_the_package_lists_is_waited_for_as_well(fleet: Fleet, archive: Archive) -> None:
+    lock(fleet.host, 4, "/var/lib/apt/lists/lock")
+    fleet.host.shell("touch -d '5 minutes ago' /var/lib/apt/periodic/* /var/lib/apt/lists /var/lib/apt/lists/partial")
+    applied = apply(fleet, REPOSITORY + "  - package: nowhere-to-be-found\n")
+    assert re.search(r"waited \d s for python3 \(pid \d+\), which held /var/lib/apt/lists/lock", applied.stderr)
+    assert "no package nowhere-to-be-found" in applied.stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("./", "no-such-suite/"), r"404|does not have a Release file"),
+        (("archive.asc", "stranger.asc"), r"NO_PUBKEY|Missing key"),  # of gpgv, of sqv
+        ((str(PORT), "9"), r"Could not connect|Unable to connect"),
+        (("/other/", "/"), r"Conflicting values set for option Signed-By"),
+    ],
+    ids=["suite", "key", "nobody there", "contradiction"],
+)
+def test_a_repository_that_apt_cannot_use_fails_by_itself_in_apts_words(
+    fleet: Fleet, archive: Archive, change: tuple[str, str], words: str
+) -> None:
+    shutil.rmtree(archive.directory / "other", ignore_errors=True)
+    shutil.copytree(archive.directory, archive.directory / "other")
+    wrong = REPOSITORY.replace("apt_repository: tests", "apt_repository: wrong").replace(f"{PORT}/", f"{PORT}/other/")
+    wrong = wrong.replace(*change)
+    applied = apply(fleet, REPOSITORY + wrong + "  - file: /etc/motd\n    content: hello\n")
     assert applied.returncode == 4
-    assert "host:package-index" in applied.stdout
-    assert any(words in applied.stdout for words in ("NO_PUBKEY", "Missing key")), applied.stdout  # by gpgv, by sqv
-    assert apply(fleet, REPOSITORY + "  - package: late2\n").returncode == 0
+    failed = [line for line in applied.stdout.splitlines() if line.strip().startswith("failed")]
+    assert [line.split()[1] for line in failed] == ["apt_repository:wrong", "host:package-index"], applied.stdout
+    assert "it is written, and apt cannot use it: " in applied.stdout
+    assert re.search(words, applied.stdout), applied.stdout
+    again = fleet.apply()
+    assert (again.returncode, "failed    host:package-index" in again.stdout) == (4, True), again.stdout
+    assert re.search(words, again.stdout), again.stdout
+    shutil.rmtree(archive.directory / "other")
+    assert apply(fleet, REPOSITORY).returncode == 0
 
 
 def test_a_repository_that_leaves_git_leaves_the_host_and_the_index(fleet: Fleet, archive: Archive) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import pytest
 
 from tests.hosts.archive import PORT, served
 from tests.hosts.machine import Machine
-from tests.hosts.rpms import SHELL, Repository, Rpm, rpm_machine
+from tests.hosts.rpms import GENERATIONS, SHELL, Repository, Rpm, rpm_machine
 from tests.system.conftest import Fleet
 
 PACKAGES = (
@@ -24,6 +25,12 @@ PACKAGES = (
     *(Rpm("back", version) for version in ("1.0", "2.0")),
     *(Rpm("kept", version, config=f"kept {version}") for version in ("1.0", "2.0")),
     Rpm("frugal", tags="Recommends: extra"),
+    Rpm("dragged"),
+    Rpm("dragger", tags="Requires: dragged"),
+    *(Rpm("within", version) for version in ("1.0", "1.9", "2.0")),
+    *(Rpm("followed", version) for version in ("1.0", "2.0")),
+    Rpm("ranked", "2.0"),
+    Rpm("aside"),
 )
 REPOSITORY = f"""\
   - rpm_repository: tests
@@ -31,6 +38,14 @@ REPOSITORY = f"""\
     key: repository.asc
     description: Tests
     repo_gpgcheck: true
+  - rpm_repository: better
+    baseurl: ["http://127.0.0.1:{PORT}/better/"]
+    gpgcheck: false
+    priority: 10
+  - rpm_repository: side
+    baseurl: ["http://127.0.0.1:{PORT}/side/"]
+    gpgcheck: false
+    enabled: false
 """
 
 
@@ -48,11 +63,11 @@ class Case:
 
 
 def lock_and(name: str) -> str:
-    return f"dnf -q versionlock list 2>/dev/null | grep -c ^{name}- || true; rpm -q {name}"
+    return f"dnf -q versionlock list 2>/dev/null | grep -cE '^({name}-|Package name: {name}$)' || true; rpm -q {name}"
 
 
 CASES = (
-    Case("repository", "", "rpm_repository:tests", "grep -v ^gpgkey /etc/yum.repos.d/tests.repo",
+    Case("repository itself", "", "rpm_repository:tests", "grep -v ^gpgkey /etc/yum.repos.d/tests.repo",
          f"[tests]\nname=Tests\nbaseurl=http://127.0.0.1:{PORT}/\nenabled=1\ngpgcheck=1\nrepo_gpgcheck=1",
          drift="sed -i s/^gpgcheck=1/gpgcheck=0/ /etc/yum.repos.d/tests.repo"),
     Case("present", "  - package: tiny", "package:tiny", "rpm -q tiny", "tiny-1.0-1.noarch", drift="rpm -e tiny"),
@@ -76,6 +91,17 @@ CASES = (
     Case("edited configuration", '  - package: kept\n    version: "2.0"', "2.0", "rpm -q kept; cat /etc/kept.conf",
          "kept-2.0-1.noarch\nedited", before="kept-1.0",
          drift="dnf -q -y downgrade kept-1.0; echo edited > /etc/kept.conf"),
+    Case("manual", "  - package: dragged", "marked",
+         "dnf -C -q repoquery --userinstalled --qf='%{name}\n' 2>/dev/null | grep -x dragged", "dragged", before="dragger",
+         drift="dnf -q mark remove dragged || dnf -q -y mark dependency dragged"),
+    Case("range", '  - package: within\n    version: ">=1.1 <2"', "package:within", "rpm -q within", "within-1.9-1.noarch",
+         before="within-1.0", drift="dnf -q -y downgrade within-1.0"),
+    Case("only upgraded", '  - package: followed\n    version: ">=2"\n    only_upgrade: true', "package:followed",
+         "rpm -q followed", "followed-2.0-1.noarch", before="followed-1.0", drift="dnf -q -y downgrade followed-1.0"),
+    Case("priority", "  - package: ranked\n    ensure: latest", "package:ranked", "rpm -q ranked", "ranked-1.0-1.noarch",
+         drift="rpm -e ranked"),
+    Case("repository", "  - package: aside\n    repository: side", "package:aside", "rpm -q aside", "aside-3.0-1.noarch",
+         drift="rpm -e aside"),
     Case("file", "  - package: local\n    version: 3.0-1\n    source: local.rpm", "package:local", "rpm -q local",
          "local-3.0-1.noarch", drift="rpm -e local"),
     Case("url", '  - package: remote\n    version: "4.0"\n    source: {url}\n    checksum: {checksum}', "package:remote",
@@ -84,10 +110,10 @@ CASES = (
 cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
-@pytest.fixture(scope="module")
-def machine(suite: str, deb: Path) -> Iterator[Machine]:
+@pytest.fixture(params=GENERATIONS, scope="module")
+def machine(request: pytest.FixtureRequest, deb: Path) -> Iterator[Machine]:
     """A host where rpm counts."""
-    with rpm_machine(suite, deb) as host:
+    with rpm_machine(request.param, deb) as host:
         yield host
 
 
@@ -96,6 +122,10 @@ def repository(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> It
     """A repository of its own for the host, which has some of its packages already."""
     made = Repository(tmp_path_factory.mktemp("repository"))
     made.add(*PACKAGES)
+    for name, package in (("better", Rpm("ranked", "1.0")), ("side", Rpm("aside", "3.0"))):
+        another = Repository(tmp_path_factory.mktemp(name))
+        another.add(package)
+        shutil.copytree(another.directory, made.directory / name)
     with served(made.directory, pid=machine.leader, port=PORT):
         old = f"[old]\nname=old\nbaseurl=http://127.0.0.1:{PORT}/\ngpgcheck=0\n"
         machine.write("/etc/yum.repos.d/old.repo", old)
@@ -153,11 +183,19 @@ def test_nothing_failed(applied: str) -> None:
 
 
 def test_a_second_apply_does_nothing_and_the_plan_is_empty(fleet: Fleet, applied: str) -> None:
-    history = "dnf -q history list | wc -l; sha256sum /etc/dnf/plugins/versionlock.list /etc/yum.repos.d/*"
+    locks = "/etc/dnf/plugins/versionlock.list /etc/dnf/versionlock.toml"
+    history = f"dnf -q history list | wc -l; sha256sum {locks} /etc/yum.repos.d/* 2>/dev/null || true"
     before = fleet.host.shell(history)
     assert fleet.apply().returncode == 0
     assert fleet.host.shell(history) == before
     assert fleet.plan().returncode == 0
+
+
+def test_what_is_not_there_is_not_brought_by_an_upgrade(fleet: Fleet, applied: str) -> None:
+    fleet.host.shell("rpm -e followed")
+    plan = fleet.plan()
+    fleet.host.shell("dnf -q -y install followed-2.0")
+    assert plan.returncode == 0, plan.stdout
 
 
 @cases

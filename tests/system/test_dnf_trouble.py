@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,10 +24,10 @@ REPOSITORY = f"""\
 SETTINGS = "/usr/lib/gitops-agent/modules/package_backend.py"
 
 
-@pytest.fixture(scope="module")
-def machine(deb: Path) -> Iterator[Machine]:
-    """A host where rpm counts; its Debian does not matter to rpm and dnf."""
-    with rpm_machine("bookworm", deb) as host:
+@pytest.fixture(params=("dnf4-bookworm", "dnf5"), scope="module")
+def machine(request: pytest.FixtureRequest, deb: Path) -> Iterator[Machine]:
+    """A host where rpm counts; its Debian does not matter to rpm and dnf 4."""
+    with rpm_machine(request.param, deb) as host:
         yield host
 
 
@@ -47,7 +48,7 @@ def repository(machine: Machine, fleet: Fleet, tmp_path_factory: pytest.TempPath
 def apply(fleet: Fleet, resources: str) -> tuple[int, str]:
     fleet.hold(REPOSITORY + resources)
     applied = fleet.apply()
-    return applied.returncode, applied.stdout
+    return applied.returncode, applied.stdout + applied.stderr
 
 
 def installed(host: Machine, name: str) -> str:
@@ -99,7 +100,8 @@ def test_what_others_need_is_not_removed_least_of_all_what_the_agent_needs(
     host.shell("dnf -q -y --nogpgcheck install gitops-agent library user")
     status, said = apply(fleet, "  - package: library\n    ensure: absent\n  - package: d\n    ensure: absent\n")
     assert status == 4
-    assert "it would remove gitops-agent, the agent itself" in said
+    assert "gitops-agent, the agent itself, needs library and would be removed with it" in said
+    assert "the agent itself, needs library" in fleet.plan().stdout
     assert "would also remove user, installed by name" in said
     assert installed(host, "library") == "library-1.0-1.noarch"
     assert installed(host, "d") == "d-1.0-1.noarch"
@@ -114,7 +116,7 @@ def test_a_killed_transaction_is_recovered_once_and_told_as_an_event(fleet: Flee
     fleet.hold(REPOSITORY + '  - package: slow\n    version: "2.0"\n')
     host.shell("systemd-run --quiet --collect --unit=passing agentctl apply")
     await_line(host, "pgrep -f '[/]var/tmp/rpm-tmp'")
-    host.shell("systemctl kill --signal=KILL passing; pkill -KILL -x dnf; rm /run/wait")
+    host.shell("systemctl kill --signal=KILL passing; pkill -KILL -x 'dnf5?'; rm /run/wait")
     assert installed(host, "slow").splitlines() == ["slow-1.0-1.noarch", "slow-2.0-1.noarch"]
     plan = fleet.plan()
     assert "installed twice" in plan.stdout
@@ -141,6 +143,7 @@ def test_a_lock_is_waited_for(fleet: Fleet, repository: Repository) -> None:
     status, said = apply(fleet, "  - package: a\n")
     assert status == 0, said
     assert time.monotonic() - started > 2
+    assert re.search(r"waited \d s for dnf \(pid \d+\), which held ", said), said
     assert installed(fleet.host, "a") == "a-1.0-1.noarch"
 
 

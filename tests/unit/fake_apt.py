@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -45,6 +46,7 @@ class FakeApt:
         self.pinned: dict[str, str] = {}  # the candidate, where it is not the newest
         self.has: dict[str, Has] = {"dpkg": Has(Release("1.21.22"))}
         self.reachable = True
+        self.releases: tuple[str, ...] = ("backports",)  # that may be asked for by name
         self.lock_holder = ""  # "name (pid)" in apt's form
         self.interrupted = False
         host.programs |= {"apt-get": self._apt_get, "apt-cache": self._apt_cache, "dpkg": self._dpkg}
@@ -91,6 +93,7 @@ class FakeApt:
             f"Package: {name.partition(':')[0]}\nStatus: {has.wish} {has.flag} {has.status}\nSection: x\n"
             f"Architecture: {has.architecture}\nVersion: {has.release.version}\n"
             + (f"Provides: {has.release.provides}\n" if has.release.provides else "")
+            + (f"Depends: {', '.join(has.release.depends)}\n" if has.release.depends else "")
             + "Description: a package\n Version: this is no field\n .\n more\n"
             for name, has in self.has.items()
         )
@@ -100,7 +103,7 @@ class FakeApt:
 
     def _dpkg(self, words: Sequence[str]) -> Completed:
         if words[0] == "--compare-versions":
-            return Completed(0 if words[1] > words[3] else 1, "", "")
+            return Completed(0 if _order(words[1]) > _order(words[3]) else 1, "", "")
         assert tuple(words[-2:]) == ("--configure", "-a")
         self.interrupted = False
         return self._configure()
@@ -114,6 +117,12 @@ class FakeApt:
 
     def _apt_cache(self, words: Sequence[str]) -> Completed:
         assert words[0] == "policy"
+        words = words if len(words) > 1 else [*words, *self.has]
+        if words[1] == "-o":
+            release = words[2].removeprefix("APT::Default-Release=")
+            if release not in self.releases:
+                return Completed(100, "", f"E: The value '{release}' is invalid for APT::Default-Release\n")
+            words = words[2:]
         return Completed(0, "".join(self._policy(name) for name in words[1:]), "")
 
     def _policy(self, name: str) -> str:
@@ -209,3 +218,9 @@ class FakeApt:
 
 
 _UNMET = "The following packages have unmet dependencies:\n {} : Depends: {} but it is not installable\n"
+
+
+def _order(version: str) -> tuple[int, list[int]]:
+    """A key to sort plain versions by: the epoch, then the numbers."""
+    epoch, _, rest = version.rpartition(":")
+    return int(epoch or 0), [int(number) for number in re.findall(r"\d+", rest)]

@@ -228,6 +228,7 @@ class FakeHost:
         self.inputs: list[str] = []  # what was given to the standard input of commands
         self.history: list[str] = []  # every command that was run, for counting them
         self.notices: list[str] = []
+        self.endings: list[Callable[[], object]] = []  # what happens, one after another, while something is waited for
         self.environments: list[Mapping[str, str]] = []
         self.containers: Engine | None = None
         self.repairs: list[Repair] = []
@@ -262,6 +263,8 @@ class FakeHost:
             raise Interrupted(f"{' '.join(argv)} goes on: {self.given_up}")
 
     def wait_until(self, holds: Callable[[], bool], timeout_seconds: float) -> bool:
+        if self.endings:
+            self.endings.pop(0)()
         return any(holds() for _ in range(3))
 
     def run_detached(self, *argv: str, env: Mapping[str, str], timeout_seconds: float) -> Completed:

@@ -6,7 +6,7 @@ import pytest
 
 from modules.api import Change, ResourceError, Unsupported
 from modules.package import Package
-from tests.unit.fake_apt import DAY, FakeApt, Release
+from tests.unit.fake_apt import DAY, FakeApt, Has, Release
 from tests.unit.fake_host import FakeHost
 from tests.unit.packages import drift_of, state_of
 
@@ -23,14 +23,23 @@ def test_what_is_not_the_name_of_one_package_is_refused(name: str) -> None:
     assert len(Package(name=name).problems()) >= 1
 
 
-@pytest.mark.parametrize("version", ["1.22.*", "1:2.3-4+deb12u1", "1.0~rc1", "*"])
-def test_versions_and_globs_are_taken(version: str) -> None:
+@pytest.mark.parametrize("version", ["1.22.*", "1:2.3-4+deb12u1", "1.0~rc1", "*", ">=1.22 <2", "<1:3", ">1~rc1"])
+def test_versions_globs_and_ranges_are_taken(version: str) -> None:
     assert not Package(name="x", version=version).problems()
 
 
-@pytest.mark.parametrize("version", [">=1", "-1", "1 2", "=1", ""])
+@pytest.mark.parametrize("version", [">= 1", ">=1<2", ">=1 2", ">=1.*", "-1", "1 2", "=1", "!=1", ""])
 def test_what_is_no_version_is_refused(version: str) -> None:
-    assert "ranges" in Package(name="x", version=version).problems()[0]
+    assert "nor a range such as `>=1.22 <2`" in Package(name="x", version=version).problems()[0]
+
+
+def test_what_follows_nothing_or_comes_from_two_places_is_refused() -> None:
+    assert "needs a `version`, or `ensure: latest`" in Package(name="x", only_upgrade=True).problems()[0]
+    assert "neither a release" in Package(name="x", repository="-t evil").problems()[0]
+    assert Package(name="x", ensure="absent", repository="backports").problems() == [
+        "`repository` has no meaning with `ensure: absent`"
+    ]
+    assert not Package(name="x", version=">=1", only_upgrade=True, repository="bookworm-backports").problems()
 
 
 @pytest.mark.parametrize("ensure", ["absent", "purged", "latest"])
@@ -105,6 +114,53 @@ def test_an_installed_version_stays_when_the_wish_matches_it(
     apt.offer("x", "9:9")
     apt.put("x", version)
     assert (drift_of(Package(name="x", version=pattern), host) == {}) is stays
+
+
+@pytest.mark.parametrize(
+    ("asked", "version", "stays"),
+    [
+        (">=1.22 <2", "1.22-1", True),
+        (">=1.22 <2", "2", False),
+        (">=1.22 <2", "1.9", False),
+        ("<2", "1:1.9", True),
+        ("<1:2", "3", True),
+        ("<1:2", "1:3", False),
+        (">1.22", "1.22-1", True),
+    ],
+)
+def test_an_installed_version_stays_when_it_is_in_the_range(
+    host: FakeHost, apt: FakeApt, asked: str, version: str, stays: bool
+) -> None:
+    apt.put("x", version)
+    assert (drift_of(Package(name="x", version=asked), host) == {}) is stays
+
+
+def test_what_is_only_upgraded_stays_away(host: FakeHost, apt: FakeApt) -> None:
+    apt.offer("x", "2", "1")
+    wishes = [
+        Package(name="x", version=">=2", only_upgrade=True),
+        Package(name="x", ensure="latest", only_upgrade=True),
+    ]
+    assert [drift_of(wish, host) for wish in wishes] == [{}, {}]
+    assert host.history == []
+    apt.put("x", "1")
+    assert [drift_of(wish, host) for wish in wishes] == [{"version": Change("1", "2")}] * 2
+    assert wishes[0].undo({"ensure": "absent"}) is None
+
+
+def test_what_the_agent_needs_is_refused_in_the_plan(host: FakeHost, apt: FakeApt) -> None:
+    apt.put("gitops-agent", "1")
+    apt.has["gitops-agent"] = Has(Release("1", depends=("python3 (>= 3.11)", "a | b", "mta", "c:any | d")))
+    apt.has["python3"] = Has(Release("1", depends=("libpython3",)))
+    apt.has["exim"] = Has(Release("1", provides="mta"))
+    for name in ("libpython3", "a", "b", "d", "unrelated"):
+        apt.put(name, "1")
+    for name in ("python3", "libpython3", "exim", "d"):
+        with pytest.raises(ResourceError, match=f"gitops-agent, the agent itself, needs {name} "):
+            state_of(Package(name=name, ensure="absent"), host)
+    for name in ("a", "b", "c", "unrelated"):
+        state_of(Package(name=name, ensure="absent"), host)
+    assert host.history == [], "told from the database that was read anyway"
 
 
 def test_a_glob_is_shown_as_the_version_that_the_archive_has_for_it(host: FakeHost, apt: FakeApt) -> None:

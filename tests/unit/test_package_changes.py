@@ -7,7 +7,7 @@ import pytest
 from modules.package import Package
 from tests.unit.fake_apt import DAY, FakeApt, Has, Release
 from tests.unit.fake_host import FakeHost
-from tests.unit.packages import apply_wave, converge, state_of
+from tests.unit.packages import apply_wave, converge, drift_of, state_of
 
 # What is applied
 
@@ -127,6 +127,40 @@ def test_what_an_admin_holds_is_not_changed(host: FakeHost, apt: FakeApt, wish: 
     assert apt.status_of("a") == ("installed", "1")
 
 
+def test_a_range_brings_the_newest_version_within_it_and_goes_back_only_if_allowed(
+    host: FakeHost, apt: FakeApt
+) -> None:
+    apt.offer("a", "1:3.0", "1:2.5", "1:2.0", "1:1.0")
+    converge(host, Package(name="a", version=">=2 <3"))
+    assert apt.status_of("a") == ("installed", "1:2.5")
+    [said] = apply_wave(host, Package(name="a", version="<=2.0"))
+    assert "1:2.0 is older; `allow_downgrade: true` is needed" in said
+    converge(host, Package(name="a", version="<=2.0", allow_downgrade=True))
+    assert apt.status_of("a") == ("installed", "1:2.0")
+    [said] = apply_wave(host, Package(name="a", version=">4"))
+    assert said == "no version of a matches >4; the archive has 1:3.0, 1:2.5, 1:2.0, 1:1.0"
+
+
+def test_a_release_goes_before_the_others_in_the_question_and_in_a_transaction_of_its_own(
+    host: FakeHost, apt: FakeApt
+) -> None:
+    apt.offer("a", "2", "1")
+    apt.offer("b", "1")
+    converge(host, Package(name="a", repository="backports"), Package(name="b"))
+    installs = [line for line in host.history if "apt-get -q -y" in line]
+    assert [line.endswith("-o APT::Default-Release=backports install a=2") for line in installs].count(True) == 1
+    assert len(installs) == 2
+    assert host.count("apt-cache policy -o APT::Default-Release=backports a") >= 1
+
+
+def test_a_release_that_the_host_does_not_have_is_said(host: FakeHost, apt: FakeApt) -> None:
+    apt.offer("a", "1")
+    apt.releases = ()
+    assert drift_of(Package(name="a", repository="backports"), host)["archive"].before == "no such package"
+    [said] = apply_wave(host, Package(name="a", repository="backports"))
+    assert said.startswith("no package a in backports; check the name, and that the host has such")
+
+
 def test_one_bad_package_does_not_keep_the_others_away(host: FakeHost, apt: FakeApt) -> None:
     names = [f"p{number}" for number in range(8)]
     for name in names:
@@ -167,10 +201,11 @@ def test_what_came_as_a_dependency_may_go(host: FakeHost, apt: FakeApt) -> None:
 
 @pytest.mark.parametrize("automatic", [False, True])
 def test_the_agent_is_never_removed_on_the_way(host: FakeHost, apt: FakeApt, automatic: bool) -> None:
+    apt.offer("rival", Release("1", conflicts=("python3-git",)))
     apt.put("python3-git", "1", automatic=True)
     apt.has["gitops-agent"] = Has(Release("1", depends=("python3-git",)), automatic=automatic)
     apt.write()
-    [said] = apply_wave(host, Package(name="python3-git", ensure="absent"))
+    [said] = apply_wave(host, Package(name="rival"))
     assert "it would remove gitops-agent, the agent itself" in said
     assert apt.status_of("gitops-agent")[0] == "installed"
 
@@ -182,6 +217,27 @@ def test_the_agents_own_package_comes_last(host: FakeHost, apt: FakeApt) -> None
     converge(host, Package(name="gitops-agent", version="2"), Package(name="a"))
     installs = [line.rpartition("install ")[2] for line in host.history if "apt-get -q -y" in line]
     assert installs == ["a", "gitops-agent=2"]
+
+
+def test_a_lock_that_was_waited_for_is_told_with_who_held_it(host: FakeHost, apt: FakeApt) -> None:
+    apt.offer("a", "1")
+    inode = host.files.put("/var/lib/dpkg/lock-frontend").inode
+    host.files.put("/proc/locks", f"1: POSIX  ADVISORY  WRITE 812 fe:00:{inode} 0 EOF\n")
+    host.files.put("/proc/812/comm", "unattended-upgr\n")
+    host.endings.append(lambda: host.files.put("/proc/locks", ""))
+    converge(host, Package(name="a"))
+    assert host.notices == ["waited 1 s for unattended-upgr (pid 812), which held /var/lib/dpkg/lock-frontend"]
+    assert next(n for n, line in enumerate(host.history) if " -s " in line) >= 0
+
+
+def test_a_lock_that_is_never_let_go_is_named_and_nothing_is_run(host: FakeHost, apt: FakeApt) -> None:
+    apt.offer("a", "1")
+    inode = host.files.put("/var/lib/dpkg/lock").inode
+    host.files.put("/proc/locks", f"1: POSIX  ADVISORY  WRITE 812 fe:00:{inode} 0 EOF\n")
+    [said] = apply_wave(host, Package(name="a"))
+    assert "somebody (pid 812) holds /var/lib/dpkg/lock" in said
+    assert host.count("apt-get") == 0
+    assert host.notices == []
 
 
 def test_whoever_holds_the_lock_is_named_and_nothing_is_tried_again(host: FakeHost, apt: FakeApt) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from modules.api import Change, Resource, ResourceError
+from modules.api import Change, Resource, ResourceError, applied
 from modules.apt_repository import AptRepository
 from modules.repository_files import _key
 from modules.rpm_repository import RpmRepository
 from tests.unit.convergence import converge, drift_of, text
+from tests.unit.fake_apt import FakeApt
 from tests.unit.fake_host import FakeHost
 from tests.unit.test_package_options import TEXTS
 
@@ -71,6 +74,18 @@ def test_dnf_reads_it_and_checks_signatures(host: FakeHost) -> None:
         "[shop]\nname=shop\nbaseurl=https://rpm.example.org/9\nenabled=1\ngpgcheck=1\n"
         "gpgkey=file:///etc/pki/rpm-gpg/shop.asc\npriority=10\nexcludepkgs=kernel*\nproxy=http://proxy.example.org:3128\n"
     )
+
+
+def test_what_apt_cannot_fetch_is_written_and_fails_in_apts_words(host: FakeHost) -> None:
+    apt = FakeApt(host)
+    host.files.put("/usr/bin/apt-get")
+    apt.reachable = False
+    error = applied(APT, host, {"ensure": Change("absent", "present")})
+    assert str(error).startswith("it is written, and apt cannot use it: E: Failed to fetch https://archive.example.com")
+    assert host.count(f"-o Dir::Etc::SourceList={APT_PATH} -o Dir::Etc::SourceParts=- ") == 1
+    assert drift_of(APT, host) == {}
+    disabled = replace(APT, enabled=False)
+    assert applied(disabled, host, {"enabled": Change("", "no")}) is None, "apt is not asked for what it does not use"
 
 
 @BOTH

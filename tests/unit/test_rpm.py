@@ -11,9 +11,11 @@ from modules.dnf import DnfView
 from modules.dnf_changes import Dnf
 from modules.package import Package
 from modules.package_backend import Ask
-from modules.rpm import Database, lock_holder
+from modules.package_locks import Holder, writer_of
+from modules.rpm import Database
 from tests.unit.convergence import difference
 from tests.unit.fake_host import FakeHost
+from tests.unit.fake_rpm import FakeRpm
 
 LOCKED = "RPMDB already locked by 812\n  The application with PID 812 is: packagekitd\n    State  : Sleeping\n"
 FAILED = """\
@@ -27,36 +29,16 @@ Complete!
 """
 
 
-class FakeRpm:
-    """An rpm whose database is a list of (name, epoch:version-release, architecture), and a dnf that says what it is told."""
-
-    def __init__(self, host: FakeHost, *rows: tuple[str, str, str]) -> None:
-        self.rows = list(rows)
-        self.offered: list[tuple[str, str, str]] = []
-        self.answers: dict[str, list[Completed]] = {}  # by verb of dnf, in turn
-        host.files.put("/var/lib/rpm", kind="directory")
-        host.programs |= {"rpm": self._rpm, "dnf": self._dnf, "tail": lambda _words: Completed(0, "", "")}
-
-    def _rpm(self, words: Sequence[str]) -> Completed:
-        if words[0] == "-qa":
-            return Completed(0, "".join("\t".join(row) + "\n" for row in self.rows), "")
-        if words[:2] == ["--eval", "%{_arch}"] or tuple(words) == ("--eval", "%{_arch}"):
-            return Completed(0, "x86_64\n", "")
-        if words[0] == "--eval":
-            lists = words[1].partition("lists = {")[2].partition("} for")[0].removeprefix("{").removesuffix("}")
-            ordered = [sorted((v.strip('"') for v in one.split(",")), reverse=True) for one in lists.split("},{")]
-            return Completed(0, ";".join(" ".join(one) for one in ordered) + "\n", "")
-        return Completed(0, "", "")
-
-    def _dnf(self, words: Sequence[str]) -> Completed:
-        if words[0] == "repoquery":
-            return Completed(0, "".join("\t".join(row) + "\n" for row in self.offered), "")
-        return self.answers.get(words[0], [Completed(0, "", "")]).pop(0)
-
-
-@pytest.fixture
-def host() -> FakeHost:
-    return FakeHost()
+FAILED_5 = """\
+[2/3] Installing good-0:1.0-1.noarch    100% |   1.4 KiB/s | 124.0   B |  00m00s
+[3/3] Installing bad-0:1.0-1.noarch     100% |   1.4 KiB/s | 124.0   B |  00m00s
+>>> Running %post scriptlet: bad-0:1.0-1.noarch
+>>> Non-critical error in %post scriptlet: bad-0:1.0-1.noarch
+>>> Scriptlet output:
+>>> last words
+>>>
+>>> [RPM] %post(bad-1.0-1.noarch) scriptlet failed, exit status 3
+"""
 
 
 def test_one_query_answers_for_all(host: FakeHost) -> None:
@@ -122,27 +104,45 @@ def test_the_candidate_is_the_newest_of_the_hosts_architecture(host: FakeHost) -
     assert (offers["a"].candidate, offers["a"].versions) == ("2-1", ("3-1", "2-1", "1-1"))
 
 
+def test_the_candidate_is_of_the_repository_with_the_best_priority(host: FakeHost) -> None:
+    rpm = FakeRpm(host)
+    rpm.offered = [
+        ("a", "0:1-1", "noarch", "ours"),
+        ("a", "0:2-1", "noarch", "ours"),
+        ("a", "0:9-1", "noarch", "main"),
+        ("b", "0:3-1", "noarch", "main"),
+        ("b", "0:4-1", "noarch", "last"),
+    ]
+    host.files.put("/etc/yum.repos.d/a.repo", "[ours]\npriority=10\n[last]\npriority = 200\n[main]\nname=x\n")
+    host.files.put("/etc/yum.repos.d/broken.repo", "nothing of this\n")
+    offers = DnfView(host).offers(["a", "b"])
+    assert [offers[name].candidate for name in "ab"] == ["2-1", "3-1"]
+    assert offers["a"].versions == ("9-1", "2-1", "1-1")
+    DnfView(host).offers(["a"], repository="last")
+    assert host.count("repoquery -C -q --repo=last ") == 1
+
+
 def test_a_lock_of_dnf_is_waited_for_and_its_holder_named(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     rpm = FakeRpm(host)
     rpm.answers["install"] = [Completed(200, LOCKED, ""), Completed(0, "", "")]
     assert Dnf(host).change([Ask("a")], []) == {}
-    assert host.count("tail --pid=812") == 1
-    monkeypatch.setattr("modules.dnf_changes.LOCK_TIMEOUT_SECONDS", -1)
+    assert host.notices == ["waited 1 s for packagekitd (pid 812), which held dnf's lock"]
+    monkeypatch.setattr("modules.package_locks.LOCK_TIMEOUT_SECONDS", -1)
     rpm.answers["install"] = [Completed(200, LOCKED, "")]
-    with pytest.raises(ResourceError, match=r"packagekitd \(pid 812\) holds the rpm database"):
+    with pytest.raises(ResourceError, match=r"packagekitd \(pid 812\) holds dnf's lock"):
         Dnf(host).change([Ask("a")], [])
 
 
 def test_whoever_writes_to_the_database_is_known_by_the_kernels_list_of_locks(host: FakeHost) -> None:
-    FakeRpm(host)
     inode = host.files.put("/var/lib/rpm/.rpm.lock").inode
-    assert lock_holder(host) is None
+    paths = ["/var/lib/rpm/.rpm.lock", "/nowhere"]
+    assert writer_of(host, paths) is None
     rows = f"1: POSIX  ADVISORY  READ 7 fe:00:{inode} 0 EOF\n1: -> POSIX  ADVISORY  WRITE 8 fe:00:{inode} 0 EOF\n"
     host.files.put("/proc/locks", rows)
-    assert lock_holder(host) is None
+    assert writer_of(host, paths) is None
     host.files.put("/proc/locks", rows + f"2: POSIX  ADVISORY  WRITE 9 fe:00:{inode} 0 EOF\n")
     host.files.put("/proc/9/comm", "rpm\n")
-    assert lock_holder(host) == ("9", "rpm")
+    assert writer_of(host, paths) == Holder("9", "rpm", paths[0])
 
 
 def test_a_failed_script_is_that_of_its_package_with_its_last_words(host: FakeHost) -> None:
@@ -172,3 +172,35 @@ def test_another_root_is_named_to_both(host: FakeHost) -> None:
     assert elsewhere.history[1].startswith("rpm --root=/srv/root -qa ")
     with pytest.raises(ResourceError, match="not for another root"):
         Dnf(elsewhere).hold(["a"])
+
+
+@pytest.mark.parametrize(
+    ("version", "bound", "shaped"),
+    [("2:1-3", "1", "1"), ("2:1-3", "1-1", "1-3"), ("1-3", "0:1", "0:1"), ("2:1-3", "0:1-1", "2:1-3")],
+)
+def test_a_version_is_compared_in_the_parts_that_a_bound_has(
+    host: FakeHost, version: str, bound: str, shaped: str
+) -> None:
+    assert DnfView(host).shaped(version, bound) == shaped
+
+
+def test_a_script_that_dnf_5_calls_harmless_is_told_though_dnf_5_fails(host: FakeHost) -> None:
+    rpm = FakeRpm(host)
+    rpm.answers["install"] = [Completed(1, FAILED_5, "Transaction failed: Rpm transaction failed.\n")]
+    complaints = Dnf(host).change([Ask("good"), Ask("bad")], [])
+    assert set(complaints) == {"bad"}
+    assert complaints["bad"].endswith("last words\n%post(bad-1.0-1.noarch) scriptlet failed, exit status 3")
+
+
+def test_what_the_agent_needs_is_refused_in_the_plan(host: FakeHost) -> None:
+    rpm = FakeRpm(host, *((name, "0:1-1", "noarch") for name in ("lib", "other", "gitops-agent")))
+
+    def tested(words: Sequence[str]) -> Completed:
+        needs = "lib is needed by (installed) gitops-agent-9-1.noarch" if "lib" in words else ""
+        return Completed(1, "", needs) if words[0] == "--test" else rpm._rpm(words)
+
+    host.programs["rpm"] = tested
+    wishes = [Package(name=name, ensure="absent") for name in ("lib", "other")]
+    refused, other = Package.observe_all(host, wishes)
+    assert "gitops-agent, the agent itself, needs lib " in str(refused)
+    assert other == {"ensure": "present", "version": "1-1"}
