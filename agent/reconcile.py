@@ -10,7 +10,8 @@ from typing import Protocol
 
 from agent import __version__, health, orders, track
 from agent.apply import Author, Conduct, Outcome, apply_plan
-from agent.apply.outcome import BLOCKED, CHANGED, FAILED, PENDING, SETTLED
+from agent.apply.outcome import BLOCKED, CHANGED, FAILED, PENDING, REMOVED, SETTLED
+from agent.apply.prune import OWNED, carry_over
 from agent.causes import FACTS, REVISION, UPGRADE
 from agent.desired import Desired, desired_at, rolled_back
 from agent.plan import Known, Plan, make_plan
@@ -143,6 +144,7 @@ def hold(desired: Desired, host: WatchedHost, source: Source, store: Store, mean
     """Reconcile; where what is new proves bad and the settings ask for it, bring back the last good revision."""
     conduct, care = means.conduct, means.care
     failing, began = frozenset(store.recall("failing").split()), int(time.time())
+    owned = store.recall(OWNED)
     result = reconcile(desired, host, store, conduct, care)
     if conduct.held_back or not desired.revision.commit or conduct.given_up():
         return result  # nothing is judged that was not waited for; it stays on trial
@@ -150,10 +152,17 @@ def hold(desired: Desired, host: WatchedHost, source: Source, store: Store, mean
     back = track.good(store)
     if reason and care.rollback != NEVER and back and orders.given(store, orders.PIN) is None:
         good = desired_at(source, back, desired.compiler)
+        carry_over(store, owned, _removed_for_good(result, good))
         bad = _reject(result, reason, store, back)
         again = reconcile(good, host, store, conduct, care)
         return replace(again, desired=replace(good, rejection=rolled_back(bad), attempted=bad.commit))
     return result
+
+
+def _removed_for_good(bad: Result, good: Desired) -> int:
+    """How much a revision has removed that its rollback does not bring back."""
+    back = {node.id for node in good.compiled.catalog.nodes}
+    return sum(outcome.result == REMOVED and outcome.id not in back for outcome in bad.outcomes)
 
 
 def _judge(result: Result, store: Store, care: Care, failing: frozenset[str], began: int) -> str:

@@ -149,6 +149,10 @@ class Store:
         )
         return {row[0]: _entry(row) for row in rows}
 
+    def count_owned(self) -> int:
+        """How much we own."""
+        return int(self._db.execute("SELECT count(*) FROM inventory").fetchone()[0])
+
     def begin(self, entries: Iterable[Entry], owed: Iterable[Owed]) -> None:
         """Write, before anything is touched, what is about to be applied and which refreshes that will owe.
 

@@ -4,7 +4,7 @@ A module is one frozen dataclass. Its fields are the schema, the documentation a
 `observe` reads through a `HostView` that cannot write; `apply` gets a `Host` and the drift to close.
 Comparing, diffing, ordering, verifying and reporting belong to the agent.
 """
-# Over 500 lines because it is the whole contract of modules, read in one piece.
+# Over 600 lines because it is the whole contract of modules, read in one piece.
 
 from __future__ import annotations
 

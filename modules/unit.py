@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -34,13 +33,11 @@ from modules.fields import (
     option,
 )
 from modules.systemd import NEVER_STOPPED, Shown, condition_fails, daemon_reload, entered_since, look, under_us
-from modules.unit_names import files_of, instance_of, name_problem, template_of
+from modules.unit_names import dropin_problem, files_of, instance_of, name_problem, template_of
 from modules.unit_state import AS_ACTIVE, AS_ENABLED, NOT_INSTALLABLE, UNMET, forgets, properties
 from modules.unit_text import ABSENT, DIRECTORY, FOREIGN, OwnText
 
 __all__ = ["ABSENT", "FOREIGN", "Unit", "daemon_reload"]
-
-_DROPIN = re.compile(r"[A-Za-z0-9:_.\\@-]{1,200}\.conf")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,12 +119,8 @@ class Unit(Resource, kind="unit", identity="name"):
         if given and self.masked:
             found.append(f"`masked: true` stands where {given[0]} would be; keep one of them")
         if any(text.secret for text in self.text.contents.values()):
-            found.append(
-                "a secret has no place in the text of a unit, which everybody can read; use an EnvironmentFile"
-            )
-        wrong = (name for name in self.dropins or () if not _DROPIN.fullmatch(name))
-        found += (f"`{name}` is not the name of a drop-in; it ends in .conf, such as limits.conf" for name in wrong)
-        return found
+            found.append("a secret has no place in a unit's text, which everybody can read; use an EnvironmentFile")
+        return [*found, *filter(None, map(dropin_problem, self.dropins or ()))]
 
     @property
     def text(self) -> OwnText:
@@ -206,7 +199,12 @@ class Unit(Resource, kind="unit", identity="name"):
     def undo(self, prior: State) -> Self | None:
         """It goes back to how it was: what it brought is gone, and a unit that was not there is stopped and disabled."""
         managed = {name for name, value in self.desired(prior).items() if value is not None}
-        before = {name: value for name, value in prior.items() if name in managed and isinstance(value, bool)}
+        stopped = (
+            {"active": False} if prior.get("active") in AS_ACTIVE[False] else {}
+        )  # one that had failed did not run
+        before = {
+            name: value for name, value in {**prior, **stopped}.items() if name in managed and isinstance(value, bool)
+        }
         if self.text.content and (prior.get("loaded") == "not-found" or prior.get("enabled") == "no unit file"):
             before |= {"enabled": False} if "@." in self.name else {"enabled": False, "active": False}
         if before.get("masked"):

@@ -9,6 +9,7 @@ from modules.systemd import paths_of
 
 _SUFFIXES = ("service", "socket", "target", "timer", "path", "mount", "automount", "swap", "slice")
 _FLEETING = ("device", "scope")
+_DROPIN = re.compile(r"[A-Za-z0-9:_.\\@-]{1,200}\.conf")
 _NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,250}")
 _BROUGHT_BY = {"timer": "service", "socket": "service", "path": "service"}  # what these start, by the same name
 _DIRECTORIES = ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system")
@@ -46,6 +47,15 @@ def name_problem(name: str) -> str:
     if suffix in _FLEETING and not unit_problem(name):
         return f"`{name}` comes and goes with what it stands for; a {suffix} is not held by the agent"
     return unit_problem(name)
+
+
+def dropin_problem(name: str) -> str:
+    """Why a name is not that of a drop-in; empty when it is."""
+    return (
+        ""
+        if _DROPIN.fullmatch(name)
+        else f"`{name}` is not the name of a drop-in; it ends in .conf, such as limits.conf"
+    )
 
 
 def unit_problem(name: str) -> str:

@@ -24,7 +24,7 @@ from agent.apply.outcome import (
     outcome_of,
     owing,
 )
-from agent.apply.prune import prune
+from agent.apply.prune import note_owned, prune
 from agent.plan import Plan, Step
 from agent.store import Store
 from modules.api import Host
@@ -48,6 +48,7 @@ def apply_plan(plan: Plan, host: Host, store: Store, author: Author, conduct: Co
         application.deliver_rest()
     application.book.close()
     application.adopt()
+    note_owned(plan, application.outcomes, store)
     store.history.trim()
     return owing(list(application.outcomes.values()), store.owed())
 

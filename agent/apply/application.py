@@ -103,6 +103,7 @@ class Application:
         if due:
             self._apply(self._refresh_first(self._observe_again(due)))
         for step in free:
+            self._note_own_start(step.node)
             if step.node.id not in self._refreshed_last:
                 self.deliver_to(step.node)
 
@@ -210,17 +211,20 @@ class Application:
 
     # Refreshes
 
+    def _note_own_start(self, node: Node) -> None:
+        """Clear what a resource was owed when its own change started it; what is owed to it later is not."""
+        outcome, before = self.outcomes[node.id], self._steps[node.id].observed
+        if outcome.result == CONVERGED and node.resource.is_refreshed_by(before, outcome.drift):
+            keys = [(node.id, action) for action in self.refreshes.due(node.id)]
+            self.refreshes.delivered(keys, started_with(node, self._sound()))
+
     def deliver_to(self, node: Node) -> None:
-        """Deliver what a resource is owed, unless its own change has done so already."""
+        """Deliver what a resource is owed."""
         due = self.refreshes.due(node.id)
         outcome = self.outcomes[node.id]
         if not due or outcome.result in (FAILED, BLOCKED, PENDING):
             return
         keys = [(node.id, action) for action in due]
-        before = self._steps[node.id].observed
-        if outcome.result == CONVERGED and node.resource.is_refreshed_by(before, outcome.drift):
-            self.refreshes.delivered(keys, started_with(node, self._sound()))
-            return
         owed = self.refreshes.owe(self.refreshes.consumers.of(node))
         action, causes = next(iter(due.items()))
         self._begin([node.id])

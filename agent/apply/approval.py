@@ -21,10 +21,13 @@ class Approval:
     digest: str = ""  # of the removals that a person approved
     everything: bool = False  # a person who is here approves whatever it is
 
-    def waits(self, removals: Sequence[Removal], owned: int) -> str:
-        """Why these removals (each one that would take something away) wait for a person; empty when they may go on."""
+    def waits(self, removals: Sequence[Removal], owned: int, spent: int = 0) -> str:
+        """Why these removals (each one that would take something away) wait for a person; empty when they may go on.
+
+        `spent` were removed before, and count with them.
+        """
         confirmed = [removal for removal in removals if removal.confirm]
-        unusual = self.unusual(removals, owned)
+        unusual = self.unusual(removals, owned, spent)
         if self.everything or not removals or not (confirmed or unusual):
             return ""
         digest = digest_of(removals if unusual else confirmed)
@@ -35,9 +38,10 @@ class Approval:
             return f"{len(removals)} of {owned} owned resources left Git at once; {step}"
         return f"it says `prune: confirm`; {step}"
 
-    def unusual(self, removals: Sequence[Removal], owned: int) -> bool:
+    def unusual(self, removals: Sequence[Removal], owned: int, spent: int = 0) -> bool:
         """Tell whether so many removals at once are more likely a mistake than a wish."""
-        return len(removals) > self.count and len(removals) * 100 > owned * self.share
+        count = len(removals) + spent
+        return count > self.count and count * 100 > owned * self.share
 
 
 def digest_of(removals: Sequence[Removal]) -> str:

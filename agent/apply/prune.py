@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from types import NoneType
@@ -12,17 +12,38 @@ from agent.apply.batches import apply_kind
 from agent.apply.outcome import FAILED, PENDING, RELEASED, REMOVED, Outcome, Reason
 from agent.catalog import Node
 from agent.errors import Place
-from agent.plan import Removal, Step, compare, observe
-from agent.store import Entry
+from agent.plan import Plan, Removal, Step, compare, observe
+from agent.store import Entry, Store
 from modules.api import Interrupted, ResourceError, Unrestorable
+
+OWNED = "owned"  # in the database: how much was owned when last nothing was left to be removed, and what went since
+
+
+def note_owned(plan: Plan, outcomes: Mapping[str, Outcome], store: Store) -> None:
+    """Note how much is owned, unless something is left to be removed."""
+    if all(outcomes[removal.entry.id].result in (REMOVED, RELEASED) for removal in plan.removals):
+        store.remember(**{OWNED: f"{store.count_owned()} 0"})
+
+
+def carry_over(store: Store, before: str, removed: int) -> None:
+    """Count what a revision has removed with what its rollback will: it has no budget of its own. `before` is what was noted."""
+    owned = before.partition(" ")[0] or str(store.count_owned() + removed)
+    store.remember(**{OWNED: f"{owned} {removed}"})
+
+
+def _budget(store: Store, owned: int) -> tuple[int, int]:
+    """Of how much removals are a share, and how many went before: what came since must not hide what goes."""
+    known, spent = map(int, (store.recall(OWNED) or f"{owned} 0").split())
+    return min(owned + spent, known), spent
 
 
 def prune(application: Application) -> None:
     """Deal with the removals of a plan, in reverse order of the catalog that brought them."""
-    removals, owned = application.plan.removals, len(application.inventory)
+    removals = application.plan.removals
+    budget = _budget(application.store, len(application.inventory))
     undone = [removal for removal in removals if removal.undo is not None]
-    waits = application.conduct.removals.waits(undone, owned)
-    unusual = application.conduct.removals.unusual(undone, owned)
+    waits = application.conduct.removals.waits(undone, *budget)
+    unusual = application.conduct.removals.unusual(undone, *budget)
 
     def alike(removal: Removal) -> tuple[type, bool]:
         return type(removal.undo), bool(waits) and (unusual or removal.confirm)

@@ -112,16 +112,19 @@ class Refreshes:
         self._store.withhold([Owed(consumer, action, "", withheld=why) for consumer, action in left])
 
     def note_started(self, nodes: Iterable[Node], sound: Mapping[str, Resource]) -> None:
-        """Note what consumers that are owed nothing were last started with; nothing is written if it is known."""
+        """Note what consumers that are owed nothing were last started with; nothing is written if it is known.
+
+        What is known of one that left Git is kept: it may run on, and be back when its files are others.
+        """
         owed, known = {item.consumer for item in self._store.owed()}, self._store.started()
         now: dict[Origin, str] = {}
-        asking: set[Origin] = set()
+        asking: dict[str, set[Origin]] = {}
         for node in nodes:
-            asking |= set(origins(node))
+            asking[node.id] = set(origins(node))
             if node.id not in owed:
                 now |= started_with(node, sound)
         new = {origin: digest for origin, digest in now.items() if known.get(origin) != digest}
-        gone = [origin for origin in known if origin not in asking]
+        gone = [origin for origin in known if origin not in asking.get(origin[0], (origin,))]
         if new or gone:
             self._store.delivered((), new, gone)
 

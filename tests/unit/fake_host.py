@@ -236,6 +236,7 @@ class FakeHost:
         self.listening: set[str] = set()  # HOST:PORT
         self.hangs: Callable[[], bool] = lambda: False  # whether the job that was begun has not ended yet
         self.given_up = ""  # why a job that hangs is not waited for
+        self.read: Callable[[str], bytes] = dict[str, bytes]().__getitem__  # what is behind a content's `blob`
 
     @property
     def engine(self) -> Engine:
@@ -293,8 +294,9 @@ class FakeHost:
         self._execute(argv, (0,))
 
     def content(self, content: Content) -> bytes:
-        assert content.data is not None
-        return content.data
+        if content.missing or not (content.data is not None or content.blob):
+            raise ResourceError(content.missing or "this machine keeps no backups")
+        return self.read(content.blob) if content.blob else content.data or b""
 
     def note(self, message: str) -> None:
         self.notices.append(message)

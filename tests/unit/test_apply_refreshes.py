@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.apply import Conduct
-from tests.unit.fake_systemd import LIB, SERVICE
+from tests.unit.fake_systemd import LIB, SERVICE, Loaded
 from tests.unit.world import World, file, unit
 
 WEB = "web.service"
@@ -129,6 +129,23 @@ def test_a_change_and_a_removal_restart_once(world: World) -> None:
     world.run("  - directory: /etc/web.d\n" + file("/etc/web.d/a", "y") + watching)
     assert world.systemd.starts[WEB] == 2
     assert world.message(f"unit:{WEB}") == "restart, because file:/etc/web.d/a, file:/etc/web.d/b changed"
+
+
+def test_a_unit_that_was_started_before_a_removal_is_restarted_after_it(world: World) -> None:
+    watching = unit(WEB, restart_on="['file:/etc/web.d/*']")
+    world.run("  - directory: /etc/web.d\n" + file("/etc/web.d/a") + watching)
+    world.systemd.active.clear()
+    seen: list[bool] = []
+    start = world.systemd._start
+
+    def watched(found: Loaded) -> str:
+        seen.append(world.has("/etc/web.d/a"))
+        return start(found)
+
+    world.systemd._start = watched  # type: ignore[method-assign, assignment]
+    world.run("  - directory: /etc/web.d\n" + watching)
+    assert seen == [True, False], "it was started with the file, and again without it"
+    assert world.owed() == []
 
 
 def test_a_removal_that_fails_restarts_nobody(world: World) -> None:

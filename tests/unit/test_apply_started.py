@@ -60,6 +60,17 @@ def test_a_unit_that_runs_already_is_adopted_without_a_restart(world: World) -> 
     assert starts(world) == 0
 
 
+def test_a_unit_that_ran_on_outside_of_git_is_told_of_what_changed_meanwhile(world: World) -> None:
+    world.systemd.active[WEB] = "active"
+    world.run(RESTART)
+    world.run(file(CONF))
+    world.run(file(CONF, "y"))
+    began = starts(world)
+    assert world.run(CHANGED)[f"unit:{WEB}"] == "converged"
+    assert starts(world) == began + 1
+    assert set(world.run(CHANGED).values()) == {"in_sync"}
+
+
 def test_a_lost_event_is_made_up_for(world: World) -> None:
     world.run(RESTART)
     world.fail("systemctl", "try-restart")

@@ -15,7 +15,7 @@ from agent.plan import Removal
 from modules.api import ResourceError
 from tests.unit.fake_apt import Release
 from tests.unit.fake_systemd import ETC, SERVICE
-from tests.unit.world import PowerCut, World, file, unit
+from tests.unit.world import Fuse, PowerCut, World, file, unit
 
 KEPT = file("/etc/kept")
 
@@ -129,6 +129,20 @@ def test_a_mass_removal_waits_for_a_person(world: World) -> None:
     assert not world.has("/etc/f0")
 
 
+def test_what_a_revision_brings_does_not_hide_what_it_takes_away(world: World) -> None:
+    old, new = ("".join(file(f"/etc/{name}{number}") for number in range(8)) for name in ("old", "new"))
+    world.run(KEPT + old)
+    fuse = Fuse(12)
+    with pytest.raises(PowerCut):
+        world.run(KEPT + new, fuse=fuse)
+    assert "file:/etc/new7" in world.inventory()
+    for _ in range(3):
+        assert world.run(KEPT + new)["file:/etc/old0"] == "pending"
+    assert "8 of 9 owned" in world.message("file:/etc/old0")
+    world.run(KEPT + new, Conduct(removals=Approval(everything=True)))
+    assert world.run(KEPT + file("/etc/new0") + file("/etc/new1") + file("/etc/new2"))["file:/etc/new7"] == "removed"
+
+
 def test_what_was_released_while_others_waited_is_owned_again_when_it_comes_back(world: World) -> None:
     world.host.files.put("/etc/theirs", "before")
     many = KEPT + "".join(file(f"/etc/f{number}") for number in range(7)) + file("/etc/theirs")
@@ -185,6 +199,15 @@ def test_what_was_stopped_or_failed_by_itself_is_still_ours(world: World) -> Non
 
 
 CONTAINER = "  - container: web\n    image: app:1\n"
+
+
+def test_a_unit_that_had_failed_before_us_does_not_run_after_us(world: World) -> None:
+    world.systemd.unit("web.service")
+    world.systemd.active["web.service"] = "failed"
+    world.run(KEPT + unit("web.service"))
+    assert world.systemd.active["web.service"] == "active"
+    assert world.run(KEPT)["unit:web.service"] == "removed"
+    assert "web.service" not in world.systemd.active
 
 
 def test_what_cannot_be_looked_at_now_stays_owned_until_it_can(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -236,6 +236,19 @@ def test_a_good_revision_that_newly_fails_is_not_given_up(following: Following) 
     assert (commit_of(result), reason_of(result), following.good) == (good, "", good)
 
 
+def test_a_rollback_has_no_removals_of_its_own_to_make_without_approval(broken: Following) -> None:
+    good = next(iter(broken.branch.commits))
+    few, many = ("".join(file(f"/etc/f{number}") for number in numbers) for numbers in (range(5, 10), range(10)))
+    broken.with_care(soak_seconds=3600)
+    broken.branch.push(GOOD + many, [CHECK])
+    broken.poll()
+    broken.branch.push(BAD + few, [CHECK])
+    for result in (broken.poll(), broken.poll(), broken.look()):
+        assert (commit_of(result), reason_of(result)) == (good, "RolledBack")
+        assert not broken.world.has("/etc/f0"), "five of eleven are usual"
+        assert {results(result)[f"file:/etc/f{number}"] for number in range(5, 10)} == {"pending"}
+
+
 # One-way
 
 

@@ -40,7 +40,7 @@ def converge(host: FakeHost, *units: Unit) -> set[str]:
         (Unit(name="a.service", template=text("x"), masked=True), "stands where template would be"),
         (
             Unit(name="a.service", content=replace(text("x"), secret=True)),
-            "a secret has no place in the text of a unit",
+            "a secret has no place in a unit's text",
         ),
         (Unit(name="a.service", dropins={"limits": text("x")}), "ends in .conf, such as limits.conf"),
         (Unit(name="a.service", dropins={"../x.conf": text("x")}), "is not the name of a drop-in"),
