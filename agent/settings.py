@@ -243,14 +243,16 @@ def type_name(of: Field[Any]) -> str:
     return _TYPES[of.metadata["read"]]
 
 
+def paths_in(directory: str) -> list[str]:
+    """The files that settings are read from, a later one before an earlier."""
+    fragments = glob.glob(os.path.join(glob.escape(directory), "agent.d/*.yaml"))
+    return [os.path.join(directory, "agent.yaml"), *sorted(fragments)]
+
+
 def load(directory: str = DIRECTORY) -> Settings:
     """Read the settings. Raises ConfigInvalid with every error, each with file and line."""
-    paths = [
-        os.path.join(directory, "agent.yaml"),
-        *sorted(glob.glob(os.path.join(glob.escape(directory), "agent.d/*.yaml"))),
-    ]
     try:
-        fragments = gather(_fragment, [path for path in paths if os.path.lexists(path)])
+        fragments = gather(_fragment, [path for path in paths_in(directory) if os.path.lexists(path)])
     except ManifestInvalid as error:
         raise ConfigInvalid(str(error), "correct the settings; see agentctl(8)") from error
     merged: dict[str, Any] = {}

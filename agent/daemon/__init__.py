@@ -14,6 +14,7 @@ from agent import __version__
 from agent.daemon.clients import Clients
 from agent.daemon.code import Code
 from agent.daemon.control import listen
+from agent.daemon.edits import Edits
 from agent.daemon.news import say
 from agent.daemon.notify import Notifier, one_line
 from agent.daemon.passes import Passes
@@ -29,7 +30,7 @@ class Daemon:
     """The loop and what it waits for."""
 
     def __init__(self, config: str) -> None:
-        self._config = config
+        self._config, self._edits = config, Edits(config)
         self.settings = self._read_settings()
         self._runtime_dir = self.settings.runtime_dir
         self._selector = selectors.DefaultSelector()
@@ -49,6 +50,8 @@ class Daemon:
         self._passes.ask("start")
         while not self._stopping or self._passes.running:
             self._go_on_as_new_code()
+            if self._edits.changed():
+                self._reload()
             self._passes.begin(self.settings)
             self._say()
             for key, events in self._selector.select(self._wait_seconds()):
@@ -110,6 +113,7 @@ class Daemon:
 
     def _reload(self) -> None:
         self._notifier.say("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        self._edits.note()
         try:
             self.settings = self._read_settings()
         except ConfigInvalid as error:

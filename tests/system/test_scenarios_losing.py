@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.system.conftest import Fleet
-from tests.system.daemon_host import UNIT, await_that, main_pid, reload, shown, sync
+from tests.system.daemon_host import UNIT, await_that, entries, main_pid, reload, shown, sync
 from tests.system.scenes import BASE, QUICK, agentctl, reasons, scene, status, text_file
 
 MANY = "".join(text_file(f"/srv/many-{number}") for number in range(20))
@@ -135,6 +135,16 @@ def test_settings_edited_by_hand_are_taken_or_refused_aloud(fleet: Fleet) -> Non
     host.write("/srv/base", "drifted\n")
     await_that(lambda: host.read("/srv/base") == "base\n", 15, "a repair by the new interval")
     assert main_pid(host) == pid
+    taken = len(entries(host, GITOPS_RESULT="settings_taken"))
+    host.run("sed", "-i", "s/drift_interval: 5s/drift_interval: 6s/", "/etc/gitops-agent/agent.yaml")
+    await_that(lambda: len(entries(host, GITOPS_RESULT="settings_taken")) > taken, 25, "a word without a reload")
+    time.sleep(7)
+    assert len(entries(host, GITOPS_RESULT="settings_taken")) == taken + 1, "they are taken once"
+    host.write("/etc/gitops-agent/agent.yaml", "repository: [nonsense\n")
+    refused = len(entries(host, GITOPS_RESULT="settings_refused"))
+    await_that(lambda: len(entries(host, GITOPS_RESULT="settings_refused")) > refused, 25, "a refusal without a reload")
+    host.write("/srv/base", "drifted\n")
+    await_that(lambda: host.read("/srv/base") == "base\n", 15, "a repair by the settings in force")
 
 
 def test_a_remote_that_is_away_is_told_with_its_age_and_drift_is_repaired(fleet: Fleet) -> None:
