@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.system.conftest import Fleet
-from tests.system.daemon_host import UNIT, await_that, entries, main_pid, reload, shown, sync
+from tests.system.daemon_host import DROP_IN, UNIT, await_that, entries, main_pid, reload, shown, sync
 from tests.system.scenes import BASE, QUICK, agentctl, reasons, scene, status, text_file
 
 MANY = "".join(text_file(f"/srv/many-{number}") for number in range(20))
@@ -162,4 +162,22 @@ def test_a_remote_that_is_away_is_told_with_its_age_and_drift_is_repaired(fleet:
     finally:
         away.rename(bare)
     await_that(lambda: status(host)["source"]["state"] == "current", 40, "the remote again")
+    assert (main_pid(host), shown(host, "NRestarts")) == (pid, "0")
+
+
+def test_a_remote_that_never_answers_leaves_the_watchdog_quiet(fleet: Fleet) -> None:
+    """That a loop that hangs wakes it is tried with the daemon."""
+    fleet.host.write(DROP_IN, "[Service]\nWatchdogSec=4\n")
+    host = scene(fleet, poll_interval="5s").host
+    pid = main_pid(host)
+    silent = "import socket, time; held = socket.create_server(('127.0.0.1', 8430)); time.sleep(60)"
+    host.run("systemd-run", "--quiet", "--unit=silent", "python3", "-c", silent)
+    fleet.configure(**{**QUICK, "repository": "http://127.0.0.1:8430/fleet.git", "poll_interval": "5s"})
+    host.run("systemctl", "reload", UNIT)
+    await_that(lambda: "pass running" in shown(host, "StatusText"), 15, "a pass that waits for the remote")
+    time.sleep(12)
+    assert "pass running" in shown(host, "StatusText"), "it still waits"
+    assert (main_pid(host), shown(host, "NRestarts")) == (pid, "0")
+    host.run("systemctl", "stop", "silent.service")
+    await_that(lambda: status(host)["source"]["state"] == "failed", 40, "a word on the remote")
     assert (main_pid(host), shown(host, "NRestarts")) == (pid, "0")
