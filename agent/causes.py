@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any
 
 from agent.catalog.codec import encode
 from agent.store import Entry
-from modules.api import Resource
+from modules.api import Content, Resource
 
 REVISION = "revision"  # a commit asks for something else
 DRIFT = "drift"  # Git asks for the same; the host changed
-SECRET = "secret"  # the text of a secret, or what surrounds it in the same content, is another
+SECRET = "secret"  # the text of a secret is another, and nothing else
 UPGRADE = "upgrade"  # the same commit, read by another version of the agent
 FACTS = "facts"  # the same commit, and this host is another: what a template knows of it changed
 CAUSES = (REVISION, DRIFT, SECRET, UPGRADE, FACTS)
@@ -27,9 +29,15 @@ def cause_of(resource: Resource, entry: Entry, news: str) -> str:
     wanted = encoded(resource)
     if wanted == entry.resource:
         return DRIFT
-    if _without_secrets(json.loads(wanted)) == _without_secrets(json.loads(entry.resource)):
+    if _alike(json.loads(wanted), json.loads(entry.resource)):
         return SECRET
     return news
+
+
+def origins_of(resource: Resource) -> Iterator[str]:
+    """The files of the repository that its contents came from."""
+    held = (getattr(resource, field.name) for field in fields(resource))
+    return (value.origin for value in held if isinstance(value, Content) and value.origin)
 
 
 def was_secret(entry: Entry) -> bool:
@@ -38,11 +46,13 @@ def was_secret(entry: Entry) -> bool:
     return entry.pending or any(mark in entry.resource for mark in marks)
 
 
-def _without_secrets(value: Any) -> Any:  # noqa: ANN401  (JSON)
-    if isinstance(value, list):
-        return [_without_secrets(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if value.get("secret") is True:
-        return "secret"
-    return {name: _without_secrets(item) for name, item in value.items()}
+def _alike(one: Any, other: Any) -> bool:  # noqa: ANN401  (JSON)
+    """Tell whether two resources are the same but for the texts of secrets."""
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    if not isinstance(one, dict) or not isinstance(other, dict):
+        return bool(one == other)
+    if one.get("secret") is True and other.get("secret") is True:
+        around = one.get("around"), other.get("around")
+        return not all(around) or around[0] == around[1]
+    return one.keys() == other.keys() and all(_alike(one[name], other[name]) for name in one)

@@ -59,7 +59,7 @@ class FetchFailed(RevisionError):
 
 
 class Unreachable(FetchFailed):
-    """The remote gave no answer that could be understood: another one may be asked instead."""
+    """The remote gave no answer that could be understood, or lags behind: another one may be asked instead."""
 
 
 class RevisionRejected(RevisionError):

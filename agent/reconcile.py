@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
@@ -79,11 +79,11 @@ def reconcile(desired: Desired, host: WatchedHost, store: Store, conduct: Conduc
     plan = plan_desired(desired, host, store)
     checks = health.checks_of(desired.compiled.catalog)
     before = _baseline(checks, host, store) if plan.pending and not conduct.held_back else None
+    author = _author(desired, store.recall("in_force"))
     if desired.revision.commit and not conduct.held_back:  # a working tree is no revision: the one in force stays
         _enforce(desired.revision.commit, store)
         if before is not None:
             _put_on_trial(desired, health.counting(checks, before), store)
-    author = Author(desired.revision.commit, desired.revision.author, desired.revision.summary)
     outcomes = apply_plan(plan, host, store, author, conduct)
     if all(outcome.result in SETTLED for outcome in outcomes):
         store.remember(settled=desired.compiled.digest, applied=f"{desired.revision.commit} {__version__}")
@@ -132,6 +132,16 @@ def _put_on_trial(desired: Desired, counted: tuple[str, ...], store: Store) -> N
         store.remember(soak="")
     elif track.soaking(store, plan) is None:
         track.begin_soak(store, track.Soak(plan, commit, 0, counted))
+
+
+def _author(desired: Desired, before: str) -> Author:
+    """In whose name it is applied; `before` is the commit that was in force."""
+
+    def toucher(files: Collection[str], since: str) -> Author | None:
+        found = desired.revision.last_touched(files, since or before)
+        return Author(found.commit, found.author, found.summary) if found is not None else None
+
+    return Author(desired.revision.commit, desired.revision.author, desired.revision.summary, toucher)
 
 
 def _enforce(commit: str, store: Store) -> None:

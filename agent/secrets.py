@@ -37,17 +37,29 @@ class Vault:
         self._tree, self._open = tree, opener
         self._values: dict[str, str | SecretUnavailable] = {}
         self._noted: list[set[str]] = []
+        self.hides = False  # names stand for the texts
 
     def text(self, name: str, key: str = "") -> str:
         """The text of a secret, or of one `key.path` of a SOPS file. Raises UnknownSecret and SecretUnavailable."""
         label = f"{name}#{key}" if key else name
+        self.note({label})
+        if self.hides:
+            return f"<{label}>"
         if label not in self._values:
             self._values[label] = self._read(name, key)
-        self.note({label})
         value = self._values[label]
         if isinstance(value, SecretUnavailable):
             raise value
         return value
+
+    @contextmanager
+    def hiding(self) -> Iterator[None]:
+        """Let the body see the name of each secret in place of its text: what it makes is derived from no secret."""
+        self.hides = True
+        try:
+            yield
+        finally:
+            self.hides = False
 
     @contextmanager
     def noting(self) -> Iterator[set[str]]:

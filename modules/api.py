@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Protocol, Self
 
 Value = str | int | bool | None | tuple[str, ...]
@@ -71,6 +71,8 @@ class Content:
     url: str | None = None  # http, https or file
     secret: bool = False
     missing: str = ""
+    origin: str = field(default="", compare=False)  # the file of the repository that it came from
+    around: str = ""  # of a secret one, a digest of what is no secret in it; empty when that is not known
 
 
 @dataclass(frozen=True)

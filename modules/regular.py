@@ -128,7 +128,9 @@ class Regular(Attributed, kind="", identity="path"):
         above = tuple(parents(self.path, self.parents, self.owner, self.group))
         held = ((field.name, getattr(self, field.name)) for field in fields(self) if self.sensitive)
         marked: dict[str, Any] = {
-            name: replace(value, secret=True) for name, value in held if isinstance(value, Content)
+            name: replace(value, secret=True, around=value.around or value.digest)
+            for name, value in held
+            if isinstance(value, Content)
         }
         return replace(self, parents=None, **marked) if above or marked else self, above
 

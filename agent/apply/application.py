@@ -9,6 +9,7 @@ from dataclasses import replace
 from agent.apply.batches import apply_kind, batches
 from agent.apply.book import Book
 from agent.apply.conduct import Author, Conduct, InHand
+from agent.apply.credit import Credit
 from agent.apply.drift import Contests
 from agent.apply.host_wide import deliver_to_host
 from agent.apply.outcome import (
@@ -39,10 +40,10 @@ class Application:
         self.plan, self.host, self.store, self.author, self.conduct = plan, host, store, author, conduct
         self.inventory = store.inventory()
         self.refreshes = Refreshes(plan, store)
-        self.book = Book(host, store, author, conduct)
-        self.outcomes = self.book.outcomes
         self.stuck: dict[str, ResourceError] = {}  # what an interrupted apply left and could not be cleared away
         self._steps = {step.node.id: step for step in plan.steps}  # as they were last looked at before being applied
+        self.book = Book(host, store, Credit(author, self._steps, self.inventory), conduct)
+        self.outcomes = self.book.outcomes
         self._position = {name: index for index, name in enumerate(self._steps)}
         self._changed: set[str] = set()
         self._heirs = {removal.heir: removal.entry for removal in plan.removals if removal.heir}

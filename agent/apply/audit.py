@@ -21,8 +21,10 @@ MAX_COMPARED_IN_ALL = 50_000  # lines in one pass
 class Audit:
     """What is written down of the changes of one pass."""
 
-    def __init__(self, host: HostView, store: Store, author: Author, redact: Callable[[str], str]) -> None:
-        self._host, self._store, self._author, self._redact = host, store, author, redact
+    def __init__(
+        self, host: HostView, store: Store, author_of: Callable[[Outcome], Author], redact: Callable[[str], str]
+    ) -> None:
+        self._host, self._store, self._author_of, self._redact = host, store, author_of, redact
         self._differences: dict[str, Difference] = {}
         self._left = MAX_COMPARED_IN_ALL
 
@@ -48,13 +50,14 @@ class Audit:
             found = self._differences.pop(outcome.id, Difference())
             if outcome.result != CONVERGED:
                 found = Difference()  # it tells what was to be, not what was done
+            author = self._author_of(outcome)
             yield Changed(
                 id=outcome.id,
                 result=outcome.result,
                 cause=outcome.cause,
-                revision=self._author.revision,
-                author=self._author.author,
-                summary=self._author.summary,
+                revision=author.revision,
+                author=author.author,
+                summary=author.summary,
                 place=outcome.place,
                 drift={name: [change.before, change.after] for name, change in outcome.drift.items()},
                 message=outcome.message,

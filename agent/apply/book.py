@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from agent.apply.audit import Audit
 from agent.apply.conduct import Author, Conduct
@@ -15,9 +15,9 @@ from modules.api import Host
 class Book:
     """The outcomes of a pass, by id; `stuck` from the first on that it does not get over by itself."""
 
-    def __init__(self, host: Host, store: Store, author: Author, conduct: Conduct) -> None:
+    def __init__(self, host: Host, store: Store, author_of: Callable[[Outcome], Author], conduct: Conduct) -> None:
         self.outcomes: dict[str, Outcome] = {}
-        self.audit = Audit(host, store, author, conduct.redact)
+        self.audit = Audit(host, store, author_of, conduct.redact)
         self._host, self._store, self._conduct = host, store, conduct
         self._stuck = False
         self._not_begun = 0

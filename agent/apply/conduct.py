@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from agent.apply.approval import Approval
@@ -12,11 +12,13 @@ from agent.apply.outcome import Outcome
 
 @dataclass(frozen=True)
 class Author:
-    """The revision that is applied, for the audit trail."""
+    """The revision that is applied, or the commit that a change is put down to, for the audit trail."""
 
     revision: str
     author: str
     summary: str
+    # Who last touched one of these files since a commit (empty: since the revision before); None when it cannot be told.
+    toucher: Callable[[Collection[str], str], Author | None] = lambda _files, _since: None
 
 
 @dataclass(frozen=True)

@@ -67,9 +67,11 @@ def _plain_content(value: Content, *, with_data: bool) -> dict[str, Any]:
     encoded: dict[str, Any] = {_CONTENT: value.digest, "size": value.size, "blob": value.blob}
     if value.url is not None:
         encoded["url"] = value.url
+    if with_data and value.origin:
+        encoded["origin"] = value.origin
     if value.secret:
         handle = value.blob if value.url or value.blob else SECRET + value.digest
-        return encoded | {"secret": True, "blob": handle, "missing": value.missing}
+        return encoded | {"secret": True, "blob": handle, "missing": value.missing, "around": value.around}
     if with_data and value.data is not None:
         encoded["data"] = base64.b64encode(value.data).decode()
     return encoded
@@ -90,5 +92,7 @@ def _rich(value: Any) -> Any:  # noqa: ANN401
             url=value.get("url"),
             secret=value.get("secret", False),
             missing=value.get("missing", ""),
+            around=value.get("around", ""),
+            origin=value.get("origin", ""),
         )
     return {_unescaped(key): _rich(item) for key, item in value.items()}

@@ -193,20 +193,31 @@ def _field(kind: type[Any], label: str, key: str, reader: Reader) -> tuple[str, 
         )  # fails what uses it, when it is applied, and nothing else
     except ValueError as error:
         raise problem(place, f'"{key}" of {label} {error}') from error
-    return key, _kept(parsed, secrets, types[key], place, f'"{key}" of {label}')
-
-
-def _kept(parsed: object, secrets: set[str], kind: FieldType, place: Place, label: str) -> object:
-    """A content that a secret went into is marked; any other value would be shown, so it may hold none."""
     if not secrets:
-        return parsed
+        return key, parsed
+    _refuse_openly(secrets, types[key], place, f'"{key}" of {label}')
+    around = _around(types[key], key, reader)
+    return key, dataclasses.replace(parsed, secret=True, around=around) if isinstance(parsed, Content) else parsed
+
+
+def _around(kind: FieldType, key: str, reader: Reader) -> str:
+    """A digest of a content without its secrets; empty when it cannot be told, as where it computes with one."""
+    try:
+        with reader.vault.hiding():
+            parsed = kind.parse(reader.render(key), reader.lookup())
+    except (ManifestInvalid, ValueError):
+        return ""
+    return parsed.digest if isinstance(parsed, Content) else ""
+
+
+def _refuse_openly(secrets: set[str], kind: FieldType, place: Place, label: str) -> None:
+    """A value that is no content would be shown, so no secret may go into it. Raises ManifestInvalid."""
     if not kind.keeps_secrets:
         names = ", ".join(f"secret('{name}')" for name in sorted(secrets))
         raise problem(
             place,
             f"{label} holds {names} and would show it; they go into `content` or `template` of a file, `env` of a container, `debconf` of a package",
         )
-    return dataclasses.replace(parsed, secret=True) if isinstance(parsed, Content) else parsed
 
 
 def policy_of(resource: Resource, reader: Reader) -> Policy:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from agent.errors import Place, TreeError, nearest
+from agent.errors import TreeError, nearest
 from agent.manifest.bounds import Bounds
 from agent.manifest.render import Names, Renderer
 from agent.secrets import Vault
@@ -18,9 +18,9 @@ MAX_SOURCE_BYTES = 256 << 20
 MAX_FOLDER_ENTRIES = 50_000
 
 
-def content_of(data: bytes) -> Content:
-    """A content held in memory."""
-    return Content(hashlib.sha256(data).hexdigest(), len(data), data=data)
+def content_of(data: bytes, origin: str = "") -> Content:
+    """A content held in memory; `origin` is the file that it was rendered from."""
+    return Content(hashlib.sha256(data).hexdigest(), len(data), data=data, origin=origin)
 
 
 class Scope:
@@ -79,7 +79,7 @@ class Scope:
 
     def _content(self, path: str, entry: Entry) -> Content:
         data = self._tree.read(path, MAX_SOURCE_BYTES)
-        return Content(hashlib.sha256(data).hexdigest(), len(data), blob=entry.id)
+        return Content(hashlib.sha256(data).hexdigest(), len(data), blob=entry.id, origin=path)
 
     def template_text(self, name: str) -> tuple[str, str]:
         """The text of a template, and its path. Raises ValueError."""
@@ -111,7 +111,7 @@ class Lookup:
     def template(self, name: str) -> Content:
         """The rendered content of a template. Raises ValueError, or ManifestInvalid with places in the template."""
         text, path = self._scope.template_text(name)
-        return content_of(self._renderer.template(text, self._names, Place(path).file).encode())
+        return content_of(self._renderer.template(text, self._names, path).encode(), path)
 
     def text(self, text: str) -> Content:
         """A content of its own."""

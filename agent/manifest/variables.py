@@ -99,22 +99,24 @@ class Variables(Mapping[str, Any]):
         self.label = label
         self._raw, self._render, self._vault = raw, render, vault
         self._secrets: dict[str, set[str]] = {}
-        self._rendered: dict[str, Any] = {}
+        self._rendered: dict[tuple[str, bool], Any] = {}  # also with secrets hidden
         self._rendering: set[str] = set()
 
     def __getitem__(self, key: str) -> Any:  # noqa: ANN401
-        if key not in self._rendered:
+        known = (key, self._vault.hides)
+        if known not in self._rendered:
             raw, place = self._raw[key], self._raw.place(key)
             if key in self._rendering:
                 raise ManifestInvalid([Problem(place, f"{self.label}.{key} is defined by itself")])
             self._rendering.add(key)
             try:
-                with self._vault.noting() as self._secrets[key]:
-                    self._rendered[key] = self._child(key, raw, place)
+                with self._vault.noting() as secrets:
+                    self._rendered[known] = self._child(key, raw, place)
+                self._secrets[key] = secrets | self._secrets.get(key, set())
             finally:
                 self._rendering.discard(key)
         self._vault.note(self._secrets[key])
-        return self._rendered[key]
+        return self._rendered[known]
 
     def _child(self, key: str, raw: Any, place: Place) -> Any:  # noqa: ANN401
         if isinstance(raw, Block):

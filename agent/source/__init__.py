@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterable
 from typing import Any
 
-from agent.errors import FetchFailed, nearest_of
+from agent.errors import FetchFailed, Unreachable, nearest_of
 from agent.source.contacts import Contacts
 from agent.source.library import library
 from agent.source.network import REFS, download, remote_refs
@@ -116,7 +116,21 @@ class Source:
         ref = f"refs/heads/{remote.branch}"
         if ref not in refs:
             raise _no_such(remote, remote.branch, refs)
+        if remote is not self.remote:
+            self._pass_over_laggard(remote, refs[ref])
         return refs[ref]
+
+    def _pass_over_laggard(self, remote: Remote, tip: str) -> None:
+        """A mirror that has not got yet what was accepted knows nothing new, which is no rewritten history. Raises Unreachable.
+
+        The first remote is where people push: an older branch there was set back, and the gate says so.
+        """
+        from agent.source.gate import contains
+
+        accepted = self.accepted
+        if accepted and tip != accepted and contains(self._repository(), accepted, tip):
+            what = f"{remote.shown} lags behind: {remote.branch} is at {tip[:7]} there, and {accepted[:7]} was accepted here"
+            raise Unreachable(what, "see whether it is still brought up to date")
 
     def _bring_tip(self, remote: Remote) -> str:
         tip = self._tip_at(remote)
@@ -203,6 +217,9 @@ class Source:
 
 
 def _no_such(remote: Remote, wanted: str, refs: Iterable[str]) -> FetchFailed:
+    if f"refs/tags/{wanted}" in refs:
+        step = "set `branch` in the settings; agentctl apply --ref takes a tag once"
+        return FetchFailed(f"{wanted} is a tag of {remote.shown}, and the agent follows a branch", step)
     branches = [name.removeprefix("refs/heads/") for name in refs if name.startswith("refs/heads/")]
     if not branches:
         return FetchFailed(f"{remote.shown} is empty: it has no branch", "push a first commit")

@@ -60,7 +60,7 @@ class Contacts:
                 return answer
         if len(silent) == 1:
             raise silent[0]
-        raise Unreachable(f"none of {len(silent)} remotes answers: {'; '.join(map(str, silent))}")
+        raise Unreachable(f"none of {len(silent)} remotes is of use: {'; '.join(map(str, silent))}")
 
     def _note(self, index: int, error: FetchFailed | None) -> None:
         now, before = round(time.time(), 3), self._known[index]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from agent.errors import TreeError
 from agent.source.tree import DIRECTORY, FILE, LINK, SUBMODULE, Entry, Linked, too_large
+
+if TYPE_CHECKING:
+    from agent.source.lineage import Lineage
 
 _KINDS = {0o040000: DIRECTORY, 0o120000: LINK, 0o160000: SUBMODULE}
 
@@ -26,6 +30,17 @@ class Revision(Linked):
         self._repository = repository
         self._trees: dict[str, Any] = {"": commit.tree}
         self._entries: dict[str, Entry | None] = {"": Entry(DIRECTORY, self.tree)}
+
+    def last_touched(self, files: Collection[str], since: str) -> Revision | None:
+        """The newest commit after `since` up to this one that touched one of these files; None when that cannot be told."""
+        found = self._lineage.last(files, since)
+        return Revision(self._repository, found) if found is not None else None
+
+    @cached_property
+    def _lineage(self) -> Lineage:
+        from agent.source.lineage import Lineage  # needed only when something changed
+
+        return Lineage(self._repository, self.commit)
 
     def raw(self, path: str) -> Entry | None:
         """The entry at a path none of whose parents is a link."""

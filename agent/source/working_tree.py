@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from agent.errors import TreeError
 from agent.source.tree import DIRECTORY, FILE, LINK, Entry, Linked, too_large
@@ -29,6 +29,10 @@ class WorkingTree(Linked):
         self.summary = self.label
         self._entries: dict[str, Entry | None] = {}
         self._paths: dict[str, str] = {}
+
+    def last_touched(self, files: Collection[str], since: str) -> None:  # noqa: ARG002
+        """No commit touched anything."""
+        return
 
     def raw(self, path: str) -> Entry | None:
         """The entry at a path none of whose parents is a link."""

@@ -81,3 +81,18 @@ def test_the_status_tells_of_repairs(lived: tuple[Fleet, list[str]]) -> None:
     fleet, _ = lived
     printed = fleet.host.run("agentctl", "status", check=False).stdout
     assert "1 drift repaired in 24 h, last file:/etc/motd at " in printed
+
+
+def test_of_two_commits_that_come_at_once_each_change_names_its_own(lived: tuple[Fleet, list[str]]) -> None:
+    fleet = lived[0]
+    other = '  - file: /etc/other\n    content: "{}"\n'
+    fleet.repository.commit({"roles/other/role.yaml": "resources:\n" + other.format("one")}, "a role")
+    resources = "resources:\n" + MOTD.format("four") + "roles: [other]\n"
+    fleet.repository.commit({"hosts/web-01.yaml": resources}, "take the role")
+    assert fleet.apply().returncode == 0
+    role = fleet.repository.commit({"roles/other/role.yaml": "resources:\n" + other.format("two")}, "other: say two")
+    motd = fleet.repository.commit({"hosts/web-01.yaml": resources.replace("four", "five")}, "motd: say five")
+    assert fleet.apply().returncode == 0
+    for name, commit, summary in (("other", role, "other: say two"), ("motd", motd, "motd: say five")):
+        printed = fleet.host.run("agentctl", "log", f"file:/etc/{name}").stdout.splitlines()[0]
+        assert (printed.split()[2], f'"{summary}"' in printed) == (commit[:7], True)

@@ -89,6 +89,12 @@ def everything_said(host: Machine) -> str:
     return "\n".join(said)
 
 
+def causes(host: Machine) -> list[str]:
+    """Why the file was changed, the newest first."""
+    log = json.loads(host.run("agentctl", "log", "file:/etc/app.conf", "--json").stdout)["changes"]
+    return [change["cause"] for change in log]
+
+
 def assert_nowhere(host: Machine, *texts: str) -> None:
     import base64
 
@@ -128,6 +134,15 @@ def test_drift_and_rotation_are_told_without_the_texts(keyed: Fleet) -> None:
     assert keyed.apply().returncode == 0
     assert host.read("/etc/app.conf") == f"password={CHANGED}\n"
     assert_nowhere(host, TEXT, CHANGED, "by-hand-on-the-host")
+    assert causes(host)[:3] == ["secret", "drift", "revision"]
+
+
+def test_a_commit_that_changes_what_is_around_a_secret_is_told_as_such(keyed: Fleet) -> None:
+    hold(keyed, RESOURCES.replace("password=", "# the database\\npassword="))
+    assert keyed.apply().returncode == 0
+    hold(keyed)
+    assert keyed.apply().returncode == 0
+    assert causes(keyed.host)[:2] == ["revision", "revision"]
 
 
 def test_a_tool_that_prints_a_secret_is_redacted(keyed: Fleet) -> None:

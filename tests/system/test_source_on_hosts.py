@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
 from tests.hosts.git import SshServer, ssh_server
 from tests.hosts.machine import Machine
-from tests.system.conftest import Fleet
+from tests.system.conftest import REPOSITORY_PORT, Fleet
 
 MOTD = "  - file: /etc/motd\n    content: {}\n"
 
@@ -55,3 +56,17 @@ def test_ssh_with_another_host_key_is_refused(fleet: Fleet, sshd: SshServer) -> 
     assert applied.returncode == 1
     assert "is not known, or has changed" in applied.stderr
     assert fleet.host.read("/etc/motd") == "over ssh"
+
+
+def test_http_serves_while_ssh_is_silent_and_ssh_goes_first_again(fleet: Fleet, sshd: SshServer) -> None:
+    http = f"http://127.0.0.1:{REPOSITORY_PORT}/fleet.git"
+    ssh = sshd.url(fleet.repository.bare)
+    silent = ssh.replace(f":{sshd.port}/", ":9/")  # nobody listens there
+    key = {"ssh_key": "/etc/gitops-agent/key", "fallbacks": f"[{http}]"}
+    for url, text, failures in ((silent, "over http at last", [1, 0]), (ssh, "over ssh again", [0, 0])):
+        fleet.configure(repository=url, **key)
+        converges(fleet, text)
+        asked = json.loads(fleet.host.run("agentctl", "source", "--json").stdout)["remotes"]
+        assert [(remote["url"].partition(":")[0], remote["failures"]) for remote in asked] == list(
+            zip(("ssh", "http"), failures, strict=True)
+        )

@@ -133,6 +133,28 @@ def test_the_first_is_asked_again_and_goes_first_when_it_is_back(running: Fleet)
     assert status(host).startswith("OK ")
 
 
+def test_a_mirror_that_lags_behind_refuses_nothing_and_is_told(running: Fleet) -> None:
+    """The first remote is ahead, then goes away; the mirror has not got its newest commit yet."""
+    host, bare = running.host, running.repository.bare
+    with http_server(bare.parent, pid=host.leader, port=FIRST_PORT):
+        sync(host)
+        lagging = running.repository.head()
+        goes_on(running, "newest")
+        accepted = running.repository.head()
+    set_branch(running, lagging)
+    await_that(lambda: "lags behind" in str(source(host)["error"]), 30, "the lag")
+    assert (source(host)["state"], revision(host)) == ("failed", accepted)
+    assert f"{MIRROR} lags behind: main is at {lagging[:7]} there, and {accepted[:7]} was accepted here" in str(
+        source(host)["error"]
+    )
+    host.write("/etc/motd", "drift")
+    await_that(lambda: motd(host) == "newest", 30, "repair")
+    assert status(host).startswith("OK "), "it is held to the newest that is known; the age of the last answer counts"
+    assert "HistoryRefused" not in host.run("agentctl", "source").stdout
+    set_branch(running, accepted)
+    goes_on(running, "caught up")
+
+
 def test_an_unsigned_tip_moves_no_ref(running: Fleet, signers: Signers) -> None:
     signers.sign(running.repository, "")
     unsigned = hold(running, "unsigned")
@@ -237,5 +259,5 @@ def test_with_no_remote_at_all_drift_is_repaired_and_the_silence_is_told(running
     held = motd(running.host)
     running.host.write("/etc/motd", "drift")
     await_that(lambda: motd(running.host) == held, 30, "repair")
-    assert "none of 2 remotes answers" in str(source(running.host)["error"])
+    assert "none of 2 remotes is of use" in str(source(running.host)["error"])
     assert "signed by alice@example.com" in status(running.host)

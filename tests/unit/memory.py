@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.source.tree import DIRECTORY, FILE, LINK, Entry, Linked, too_large
@@ -29,6 +29,10 @@ class MemoryTree(Linked):
         self._folders = {path[:at] for path in files for at, char in enumerate(path) if char == "/"} | {""}
         self.reads: list[str] = []
         self.tree = _digest(repr(sorted(self._files.items(), key=str)).encode())
+
+    def last_touched(self, files: Collection[str], since: str) -> None:
+        """There is no history."""
+        return
 
     def raw(self, path: str) -> Entry | None:
         """The entry at a path none of whose parents is a link."""

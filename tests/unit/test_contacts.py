@@ -82,7 +82,7 @@ def test_a_refusal_is_no_silence() -> None:
 def test_when_none_answers_each_is_named_and_those_that_rest_are_asked_too() -> None:
     net = Net(FIRST, SECOND)
     made = contacts({"url": FIRST, "asked_at": time.time(), "failures": 5, "error": "x"})
-    with pytest.raises(Unreachable, match="none of 2 remotes answers: ") as caught:
+    with pytest.raises(Unreachable, match="none of 2 remotes is of use: ") as caught:
         made.first_answer(net)
     assert net.asked == [SECOND, FIRST]
     assert FIRST in str(caught.value)

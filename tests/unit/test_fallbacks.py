@@ -71,7 +71,9 @@ def test_with_none_what_is_in_force_is_held_and_both_are_named(follower: Followe
     (follower.root / "etc/motd").write_text("drift")
     status, said = follower.apply()
     assert status == 1
-    assert f"none of 2 remotes answers: {follower.first} is not there; check the path; {follower.mirror} is not" in said
+    assert (
+        f"none of 2 remotes is of use: {follower.first} is not there; check the path; {follower.mirror} is not" in said
+    )
     assert (follower.root / "etc/motd").read_text() == "held"
 
 

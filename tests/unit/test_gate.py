@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import pygit2
 import pytest
 
-from agent.errors import RevisionRejected
+from agent.errors import RevisionRejected, Unreachable
 from agent.source import Contacts, Remote, Source, Trust
 from modules.api import Completed, Unsupported
 from tests.unit.fleets import commit
@@ -112,6 +113,38 @@ def test_a_mirror_passes_the_same_gate(host: Host) -> None:
     with pytest.raises(RevisionRejected, match=f"main@{behind[:7]} does not contain"):
         source.fetch(accepted)
     assert [bool(contact["failures"]) for contact in source.contacts.to_json()] == [True, False]
+
+
+def test_a_mirror_that_lags_behind_is_passed_over_and_refuses_nothing(host: Host) -> None:
+    first = commit(host.first, ONE)
+    shutil.copytree(host.first, host.mirror)
+    accepted = commit(host.first, TWO)
+    host.source().fetch("")
+    host.first.rename(host.first.with_suffix(".away"))
+    source = host.source()
+    for ask in (source.remote_tip, lambda: source.fetch(accepted)):
+        with pytest.raises(
+            Unreachable, match=f"{host.mirror} lags behind: main is at {first[:7]} there, and {accepted[:7]}"
+        ):
+            ask()
+    assert host.refs() == {"refs/gitops-agent/accepted": accepted}
+    shutil.rmtree(host.mirror)
+    shutil.copytree(host.first.with_suffix(".away"), host.mirror)
+    assert host.source().remote_tip() == accepted, "it has caught up"
+    newer = commit(host.mirror, THREE)
+    assert host.source().fetch(accepted).commit == newer
+
+
+def test_the_first_of_several_that_has_caught_up_serves(host: Host) -> None:
+    commit(host.first, ONE)
+    shutil.copytree(host.first, host.mirror)
+    accepted = commit(host.first, TWO)
+    host.source().fetch("")
+    third = host.first.with_suffix(".third")
+    host.first.rename(third)
+    remotes = Contacts([Remote(str(path)) for path in (host.first, host.mirror, third)])
+    assert Source(remotes, str(host.clone)).fetch(accepted).commit == accepted
+    assert [contact["failures"] for contact in remotes.to_json()] == [1, 1, 0]
 
 
 def test_without_a_key_nothing_is_verified_and_with_one_everything_since(host: Host) -> None:

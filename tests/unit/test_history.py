@@ -31,8 +31,8 @@ def entry(resource: File, *, pending: bool = False) -> Entry:
     return Entry(resource.id, encoded(resource), {}, {}, pending, 0, "abc", 0)
 
 
-def sealed(digest: str, **fields: str) -> File:
-    return File(path="/a", template=Content(digest, 3, secret=True), **fields)  # type: ignore[arg-type]
+def sealed(digest: str, around: str = "", **fields: str) -> File:
+    return File(path="/a", template=Content(digest, 3, secret=True, around=around), **fields)  # type: ignore[arg-type]
 
 
 def test_the_cause_is_what_is_another() -> None:
@@ -41,6 +41,14 @@ def test_the_cause_is_what_is_another() -> None:
     assert cause_of(sealed("2" * 64, mode="0600"), known, FACTS) == SECRET
     assert cause_of(sealed("2" * 64, mode="0640"), known, FACTS) == FACTS
     assert cause_of(File(path="/a", mode="0600"), known, UPGRADE) == UPGRADE
+
+
+def test_a_change_around_a_secret_is_that_of_the_commit() -> None:
+    known = entry(sealed("1" * 64, "a"))
+    assert cause_of(sealed("2" * 64, "a"), known, REVISION) == SECRET
+    assert cause_of(sealed("2" * 64, "b"), known, REVISION) == REVISION
+    assert cause_of(sealed("2" * 64), known, REVISION) == SECRET, "it is not known what is around it"
+    assert cause_of(sealed("1" * 64, "a"), known, REVISION) == DRIFT
 
 
 def test_what_may_hold_a_secret_is_known_by_its_entry() -> None:

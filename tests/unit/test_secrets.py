@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -73,6 +74,33 @@ def test_a_content_that_a_secret_went_into_is_marked(fleet: Path, resources: str
     content = content_of(compiled(fleet, resources), "file:/a")
     assert content.secret
     assert content.data == f"p={TEXT}\n".encode()
+
+
+@pytest.mark.parametrize("resources", [DIRECT, THROUGH_A_VARIABLE])
+def test_what_is_around_a_secret_is_known_apart_from_it(fleet: Path, resources: str) -> None:
+    first = content_of(compiled(fleet, resources), "file:/a")
+    assert first.around == hashlib.sha256(b"p=<db>\n").hexdigest(), "nothing in it comes from the secret"
+    write(fleet, "secrets/db.age", "another")
+    rotated = content_of(compiled(fleet, resources), "file:/a")
+    assert rotated.digest != first.digest
+    assert rotated.around == first.around
+    changed = content_of(compiled(fleet, resources.replace("p=", "q=")), "file:/a")
+    assert changed.around != first.around
+
+
+def test_what_is_around_a_secret_that_is_computed_with_is_not_known(fleet: Path) -> None:
+    computed = "  - file: /a\n    content: \"{{ secret('db').split(' ')[2] }}\"\n"
+    content = content_of(compiled(fleet, computed), "file:/a")
+    assert (content.data, content.around) == (b"battery", "")
+
+
+def test_a_variable_that_is_seen_first_without_its_secret_is_known_for_it(fleet: Path) -> None:
+    write(fleet, "fleet.yaml", "format: 1\nvars: {password: \"{{ secret('db') }}\", hidden: \"{{ secret('db') }}\"}\n")
+    chosen = "{{ vars.password if secret('db') != '<db>' else vars.hidden }}"
+    later = THROUGH_A_VARIABLE.replace("/a", "/b").replace("vars.password", "vars.hidden")
+    catalog = compiled(fleet, f'  - file: /a\n    content: "{chosen}"\n{later}')
+    assert content_of(catalog, "file:/b").secret
+    assert content_of(catalog, "file:/b").data == f"p={TEXT}\n".encode()
 
 
 def test_a_variable_stays_known_for_its_secret_however_often_it_is_used(fleet: Path) -> None:

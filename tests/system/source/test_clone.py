@@ -202,5 +202,7 @@ def test_a_name_that_is_not_there(http: HttpServer, source: MakeSource) -> None:
 
 def test_the_branch_of_the_settings_is_no_tag(http: HttpServer, repository: GitRepository, source: MakeSource) -> None:
     subprocess.run(["git", f"--git-dir={repository.bare}", "tag", "v1.0"], check=True)
-    with pytest.raises(FetchFailed, match=r"has no branch v1\.0"):
+    with pytest.raises(
+        FetchFailed, match=r"^v1\.0 is a tag of http://.*, and the agent follows a branch; set `branch`"
+    ):
         source(http.url(), branch="v1.0").fetch(None)
