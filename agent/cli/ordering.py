@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from agent import orders
 from agent.cli.parser import add_place
 from agent.cli.session import Session, Site, beside, site_of, writing
+from agent.cli.text import printable
 from agent.errors import ConfigInvalid
 from agent.orders import Order
 from agent.status import read_status, write_status
@@ -57,6 +58,14 @@ def _show(site: Site, store: Store) -> None:
     status = read_status(site.status_path)
     if status:
         write_status(site.status_path, {**status, "orders": orders.to_json(store)})
+
+
+def take_back(options: argparse.Namespace, kind: str, said: str, *, otherwise: str) -> int:
+    """Take an order back, say so (`said` is a format of the order), and act on it; the exit status of the verb."""
+    with ordering(options) as session:
+        order = orders.lift(session.store, kind)
+    print(printable(said.format(order)) if order else otherwise)
+    return follow_up(options) if order else 0
 
 
 def follow_up(options: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from agent import orders
-from agent.cli.ordering import follow_up, ordering
+from agent.cli.ordering import take_back
 from agent.cli.parser import add_place
 
 HELP = "End a suspension that a person gave here, and go on with the newest revision. One that the repository declares ends there."
@@ -18,7 +18,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Take the order back, and act."""
-    with ordering(options) as session:
-        order = orders.lift(session.store, orders.SUSPEND)
-    print(f"resumed; it was suspended by {order.by}: {order.reason}" if order else "nothing was suspended here")
-    return follow_up(options) if order else 0
+    said = "resumed; it was suspended by {0.by}: {0.reason}"
+    return take_back(options, orders.SUSPEND, said, otherwise="nothing was suspended here")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from agent import orders
-from agent.cli.ordering import follow_up, ordering
+from agent.cli.ordering import take_back
 from agent.cli.parser import add_place
 
 HELP = "Go on with the newest revision after a rollback."
@@ -19,7 +19,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Take the pin back, and act."""
-    with ordering(options) as session:
-        order = orders.lift(session.store, orders.PIN)
-    print(f"unpinned from {order.about[:7]}" if order else "nothing was pinned here")
-    return follow_up(options) if order else 0
+    return take_back(options, orders.PIN, "unpinned from {0.about:.7}", otherwise="nothing was pinned here")

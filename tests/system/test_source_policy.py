@@ -190,8 +190,13 @@ def entries_of_all(host: Machine, result: str) -> list[dict[str, str]]:
 
 
 def test_a_branch_set_back_to_an_older_signed_commit_is_refused_and_the_old_line_goes_on(running: Fleet) -> None:
+    """On the first remote, that is, where people push: from here on the other one is the fallback."""
+    running.configure(
+        repository=MIRROR, fallbacks=f"[{FIRST}]", poll_interval="5s", drift_interval="5s", connect_timeout="5s"
+    )
+    running.host.run("systemctl", "reload", "gitops-agent.service")
     older = running.repository.head()
-    goes_on(running, "newest")
+    goes_on(running, "newest of all")
     accepted = running.repository.head()
     set_branch(running, older)
     said = refused(running, "HistoryRefused", older)
