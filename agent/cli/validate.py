@@ -15,6 +15,7 @@ from agent.source import WorkingTree
 HELP = """Check a checkout of a repository for every host it names: syntax, kinds, fields, templates, dependencies.
 Facts are those of this machine. Nothing is written, and no host is looked at."""
 EPILOG = "exit status: 0 fine, 1 problems"
+MAX_UNTOLD = 10  # that are shown
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,8 +51,10 @@ def run(options: argparse.Namespace) -> int:
     problems |= {problem for problem in names if problem.place not in told}
     read = f"{several(len(found), 'host')} read, {found.count([])} fine"
     read += "".join(f"; {host} stands for the hosts of group {group}" for host, group in made_up.items())
-    for untold in sorted(recipients.untold):
-        print(printable(f"cannot tell whether {untold}"), file=sys.stderr)
+    untold = [f"cannot tell whether {one}" for one in sorted(recipients.untold)]
+    more = [f"and {len(untold) - MAX_UNTOLD} more that cannot be told"] if len(untold) > MAX_UNTOLD else []
+    for line in untold[:MAX_UNTOLD] + more:
+        print(printable(line), file=sys.stderr)
     return _conclude(sorted(problems), read)
 
 

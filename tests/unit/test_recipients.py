@@ -141,6 +141,14 @@ def test_what_cannot_be_told_is_said_and_no_problem(
     assert (ended, warned) == (0, f"cannot tell whether web-01 can open secrets/db.age: {why}\n")
 
 
+def test_of_many_that_cannot_be_told_some_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    many = {f"hosts/db-{number:02}.yaml": f"resources:\n{USE}" for number in range(12)}
+    ended, _, warned = validated(tmp_path, fleet(sealed(MINE), **many), capsys)
+    assert ended == 0
+    assert len(warned.splitlines()) == 11
+    assert warned.endswith("and 2 more that cannot be told\n")
+
+
 @pytest.mark.parametrize(("recipient", "ended"), [(MINE, 0), (THEIRS, 1)])
 def test_a_sops_file_lists_its_recipients(
     recipient: str, ended: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
