@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from modules.anchors import Anchor
 from modules.api import ResourceError
 from modules.edits import Edit, Lines
-from modules.fields import ABSOLUTE_PATH, TEXT, identity, option
+from modules.fields import ABSOLUTE_PATH, BOOLEAN, TEXT, identity, option
 
 _MARK = "{mark}"
 
@@ -17,7 +17,7 @@ _MARK = "{mark}"
 class Block(Edit, kind="block", identity="path"):
     """Several lines of a file, between a line that begins them and one that ends them.
 
-    What is outside of the marks stays as it is, line ends among it. An empty text, like `ensure: absent`, takes the
+    What is outside of the marks stays as it is, line ends among it (and the empty lines around a block that goes). An empty text, like `ensure: absent`, takes the
     block out with its marks. The marks hold the `name`, so several blocks of one file need different ones.
     """
 
@@ -32,6 +32,8 @@ class Block(Edit, kind="block", identity="path"):
     insert_before: str | None = option(
         TEXT, "A new block goes before the last line that this matches, or to the beginning (`START`)."
     )
+    blank_before: bool = option(BOOLEAN, "Keep an empty line before it, unless it stands first.", default=False)
+    blank_after: bool = option(BOOLEAN, "Keep an empty line after it, unless it stands last.", default=False)
 
     missing = "no such block"
     says = ("text",)
@@ -75,18 +77,30 @@ class Block(Edit, kind="block", identity="path"):
         lines = Lines(text)
         place = self._place(lines.bare)
         wanted = [self._begin, *self._lines, self._end] if self._lines else []
-        if place is None:
-            if wanted:
-                lines.put(Anchor(self.insert_after, self.insert_before).index(lines.bare), wanted)
-            return lines.text
-        begin, end = place
-        if lines.bare[begin : end + 1] != wanted:
-            unended = wanted and not lines.raw[end].endswith("\n")
-            lines.cut(begin, end + 1)
-            lines.put(begin, wanted)
-            if unended:
-                lines.raw[-1] = lines.raw[-1].rstrip("\r\n")
+        if place is not None:
+            self._replace(lines, place, wanted)
+        elif wanted:
+            lines.put(Anchor(self.insert_after, self.insert_before).index(lines.bare), wanted)
+        if wanted:
+            self._space(lines)
         return lines.text
+
+    def _replace(self, lines: Lines, place: tuple[int, int], wanted: Sequence[str]) -> None:
+        begin, end = place
+        if lines.bare[begin : end + 1] == wanted:
+            return
+        unended = wanted and not lines.raw[end].endswith("\n")
+        lines.cut(begin, end + 1)
+        lines.put(begin, wanted)
+        if unended:
+            lines.raw[-1] = lines.raw[-1].rstrip("\r\n")
+
+    def _space(self, lines: Lines) -> None:
+        begin, end = self._place(lines.bare) or (0, 0)
+        if self.blank_after and any(line.strip() for line in lines.bare[end + 1 : end + 2]):
+            lines.put(end + 1, [""])
+        if self.blank_before and any(line.strip() for line in lines.bare[max(begin - 1, 0) : begin]):
+            lines.put(begin, [""])
 
     def _place(self, lines: Sequence[str]) -> tuple[int, int] | None:
         begins = [index for index, line in enumerate(lines) if line == self._begin]

@@ -15,20 +15,25 @@ from modules.paths import ancestors, unit_file_refreshes
 
 _LIMIT = 16 << 20  # bytes of a file that is edited
 _NO_FILE = "no file"
+_MARK = "\ufeff"
 _RAW_LINES = re.compile(r"[^\n]*\n|[^\n]+")
 
 
 class Lines:
-    """The lines of a text, each with the end that it has; new ones get the end of the first."""
+    """The lines of a text, each with the end that it has; new ones get the end of the first.
+
+    A mark of the order of bytes (BOM) is no part of the first line, and stays before it.
+    """
 
     def __init__(self, text: str) -> None:
-        self.raw = _RAW_LINES.findall(text)
+        self._mark = _MARK if text.startswith(_MARK) else ""
+        self.raw = _RAW_LINES.findall(text.removeprefix(_MARK))
         self.end = "\r\n" if self.raw and self.raw[0].endswith("\r\n") else "\n"
 
     @property
     def text(self) -> str:
         """All of it."""
-        return "".join(self.raw)
+        return self._mark + "".join(self.raw)
 
     @property
     def bare(self) -> list[str]:
@@ -201,7 +206,10 @@ class Edit(Resource, kind="", identity="path"):
             raise ResourceError(f"{self.path} is a link to {target}; edit the file that it leads to")
         if found.type != "file":
             raise ResourceError(f"{self.path} is a {found.type}, and only a file can be edited")
-        return host.files.read(self.path, _LIMIT).decode(errors="surrogateescape")
+        data = host.files.read(self.path, _LIMIT)
+        if b"\0" in data:
+            raise ResourceError(f"{self.path} is no text that can be edited: it holds NUL bytes, or is UTF-16")
+        return data.decode(errors="surrogateescape")
 
 
 def _staged(host: Host, edits: Sequence[Edit]) -> Staged | None:

@@ -22,6 +22,10 @@ SHOWN: dict[str, tuple[dict[str, Any], str, str, str]] = {
         {"block": "/conf", "text": "x\ny"}, "a\n", "a\n# BEGIN gitops-agent\nx\ny\n# END gitops-agent\n",
         "a\n# BEGIN gitops-agent\nx\n# END gitops-agent\n",
     ),
+    "block, with blank lines around it": (
+        {"block": "/conf", "text": "x", "blank_before": True, "blank_after": True, "insert_after": "^a"}, "a\nb\n",
+        "a\n\n# BEGIN gitops-agent\nx\n# END gitops-agent\n\nb\n", "a\n# BEGIN gitops-agent\nx\n# END gitops-agent\nb\n",
+    ),
     "ini": ({"ini": "/conf", "section": "s", "key": "k", "value": "1"}, "[s]\nk=0\n", "[s]\nk=1\n", "[s]\nk=2\n"),
     "ini, absent": ({"ini": "/conf", "key": "k", "ensure": "absent"}, "k=0\nl=1\n", "l=1\n", "l=1\nk=0\n"),
     "ini, sensitive": (
@@ -99,13 +103,16 @@ def test_a_file_whose_content_is_said_is_not_edited_as_well(held: Holding) -> No
 def test_what_cannot_be_edited(held: Holding) -> None:
     (held.root / "link").symlink_to("conf")
     (held.root / "directory").mkdir()
-    wishes = [{"line": f"/{name}", "text": "x"} for name in ("link", "directory", "none", "nowhere/conf")]
-    messages = [outcome.message for outcome in held.apply(wishes)]
-    assert messages[0] == "/link is a link to conf; edit the file that it leads to"
-    assert messages[1] == "/directory is a directory, and only a file can be edited"
-    assert messages[2] == "there is no file /none to edit; declare file:/none, or set create: true"
-    assert "there is no file /nowhere/conf" in messages[3]
-    assert sorted(os.listdir(held.root)) == ["directory", "link"]
+    (held.root / "wide").write_text("a\n", encoding="utf-16")
+    wishes = [{"line": f"/{name}", "text": "x"} for name in ("link", "directory", "none", "nowhere/conf", "wide")]
+    messages = {outcome.id: outcome.message for outcome in held.apply(wishes)}
+    assert messages["line:/link"] == "/link is a link to conf; edit the file that it leads to"
+    assert messages["line:/directory"] == "/directory is a directory, and only a file can be edited"
+    assert messages["line:/none"] == "there is no file /none to edit; declare file:/none, or set create: true"
+    assert "there is no file /nowhere/conf" in messages["line:/nowhere/conf"]
+    assert messages["line:/wide"] == "/wide is no text that can be edited: it holds NUL bytes, or is UTF-16"
+    assert sorted(os.listdir(held.root)) == ["directory", "link", "wide"]
+    assert (held.root / "wide").read_text(encoding="utf-16") == "a\n"
 
 
 @pytest.mark.processes(reason="a validate command is a real one")

@@ -14,6 +14,8 @@ from modules.line import Line
 
 CONF = "# comment\nPort 22\nPort 2222\nListen a\n"
 MARKED = "a\n# BEGIN gitops-agent\nold\n# END gitops-agent\nz\n"
+SPACED = MARKED.replace("a\n#", "a\n\n#").replace("z", "\nz")
+AROUND = {"blank_before": True, "blank_after": True}
 INI = "top = 0\n\n[one]\na = 1\n  b: 2\n#c = 3\n\n[two]\na=1\n"
 
 LINES: list[tuple[str, dict[str, Any], str, str]] = [
@@ -51,6 +53,25 @@ LINES: list[tuple[str, dict[str, Any], str, str]] = [
     ("mixed ends stay", {"text": "x", "match": "^c"}, "a\nb\r\nc\r\n", "a\nb\r\nx\r\n"),
     ("quotes stay", {"text": "a=\"b 'c'\""}, "", "a=\"b 'c'\"\n"),
     ("other white space is no end of a line", {"text": "x"}, "a\x0bb\x0cc\u2028d\n", "a\x0bb\x0cc\u2028d\nx\n"),
+    ("before the only line", {"text": "x", "insert_before": "^a"}, "a\n", "x\na\n"),
+    ("before the only line, which has no end", {"text": "x", "insert_before": "^a"}, "a", "x\na"),
+    ("after the only line, which has no end", {"text": "x", "insert_after": "^a"}, "a", "a\nx\n"),
+    (
+        "after one of several anchors already", {"text": "x", "insert_after": "^Port"}, "Port 1\nx\nPort 2\n",
+        "Port 1\nx\nPort 2\n",
+    ),
+    (
+        "several times already", {"text": "x", "insert_after": "^Port"}, "Port 1\nx\nPort 2\nx\n",
+        "Port 1\nx\nPort 2\nx\n",
+    ),
+    ("white space around it", {"text": "  x\t"}, "x\n", "x\n  x\t\n"),
+    ("an empty line", {"text": ""}, "a\n", "a\n\n"),
+    ("filled in, and an anchor does not count", {
+        "text": r"\1", "match": "(q)", "backrefs": True, "insert_after": "a",
+    }, "a\n", "a\n"),
+    ("a mark of the order of bytes stays first", {"text": "x", "insert_before": "START"}, "\ufeffa\n", "\ufeffx\na\n"),
+    ("and is no part of a line", {"text": "x", "match": "^a"}, "\ufeffa\r\n", "\ufeffx\r\n"),
+    ("absent without an end", {"text": "b", "ensure": "absent"}, "a\nb", "a\n"),
     ("bytes that are no text", {"text": "x"}, "\udcff\n", "\udcff\nx\n"),
 ]  # fmt: skip
 
@@ -74,6 +95,23 @@ BLOCKS: list[tuple[str, dict[str, Any], str, str]] = [
         "CRLF", {"text": "x\ny"}, MARKED.replace("\n", "\r\n"),
         MARKED.replace("old", "x\ny").replace("\n", "\r\n"),
     ),
+    ("CRLF, new", {"text": "x"}, "a\r\n", "a\r\n# BEGIN gitops-agent\r\nx\r\n# END gitops-agent\r\n"),
+    ("CRLF, absent", {"ensure": "absent"}, MARKED.replace("\n", "\r\n"), "a\r\nz\r\n"),
+    ("CRLF in Git is none", {"text": "x\r\ny\r\n"}, MARKED, MARKED.replace("old", "x\ny")),
+    ("blank lines in it", {"text": "\nx\n\n\ny\n\n"}, MARKED, MARKED.replace("old", "\nx\n\n\ny\n")),
+    ("blank lines around it", {"text": "old", **AROUND}, MARKED, SPACED),
+    ("blank lines are there", {"text": "old", **AROUND}, SPACED, SPACED),
+    ("blank lines, and another text", {"text": "new", **AROUND}, SPACED, SPACED.replace("old", "new")),
+    ("no blank lines at the beginning and the end", {"text": "old", **AROUND}, MARKED[2:-2], MARKED[2:-2]),
+    ("a blank line before what is new", {"text": "old", "blank_before": True}, "a\n", "a\n\n" + MARKED[2:-2]),
+    (
+        "a blank line after what is new, first", {"text": "old", "blank_after": True, "insert_before": "START"}, "a",
+        MARKED[2:-2] + "\na",
+    ),
+    (
+        "blank lines with CRLF", {"text": "old", **AROUND}, MARKED.replace("\n", "\r\n"), SPACED.replace("\n", "\r\n"),
+    ),
+    ("absent, and the blank lines stay", {"ensure": "absent", **AROUND}, SPACED, "a\n\n\nz\n"),
     ("CRLF, as it is", {"text": "old"}, MARKED.replace("\n", "\r\n"), MARKED.replace("\n", "\r\n")),
 ]  # fmt: skip
 
@@ -98,6 +136,17 @@ INIS: list[tuple[str, dict[str, Any], str, str]] = [
     ("absent already", {"section": "none", "key": "a", "ensure": "absent"}, INI, INI),
     ("a key with points", {"key": "net.a.b", "value": "1"}, "netXaXb = 0\n", "netXaXb = 0\nnet.a.b = 1\n"),
     ("CRLF", {"section": "one", "key": "n", "value": "1"}, "[one]\r\na = 1\r\n", "[one]\r\na = 1\r\nn = 1\r\n"),
+    ("CRLF, changed", {"key": "a", "value": "2"}, "a = 1\r\n", "a = 2\r\n"),
+    ("CRLF, commented out", {"key": "a", "ensure": "absent", "comment": True}, "a = 1\r\n", "#a = 1\r\n"),
+    ("quotes stay", {"key": "a", "value": "\"b 'c'\""}, "a = 'b'\n", "a = \"b 'c'\"\n"),
+    ("commented out, each of several", {"key": "a", "ensure": "absent", "comment": True}, "a=1\na=2", "#a=1\n#a=2"),
+    ("commented out already", {"key": "a", "ensure": "absent", "comment": True}, "#a = 1\n", "#a = 1\n"),
+    ("removed, each of several", {"key": "a", "ensure": "absent"}, "a=1\nb=1\na=2\n", "b=1\n"),
+    ("the last key of a section", {"section": "s", "key": "a", "ensure": "absent"}, "[s]\na=1\n", "[s]\n"),
+    ("behind a mark of the order of bytes", {"section": "s", "key": "a", "value": "2"}, "\ufeff[s]\na=1\n", "\ufeff[s]\na=2\n"),
+    ("a section that comes twice", {"section": "s", "key": "n", "value": "1"}, "[s]\na=1\n[t]\n[s]\nb=1\n", "[s]\na=1\n[t]\n[s]\nb=1\nn = 1\n"),
+    ("a section with a comment", {"section": "s", "key": "a", "value": "2"}, "[s] ; why\na=1\n", "[s] ; why\na=2\n"),
+    ("a value with the separator in it", {"key": "a", "value": "b=c"}, "a=b\n", "a=b=c\n"),
     ("an empty section", {"section": "one", "key": "a", "value": "1"}, "[one]\n[two]\n", "[one]\na = 1\n[two]\n"),
 ]  # fmt: skip
 
