@@ -175,8 +175,11 @@ class Attributed(Resource, kind="", identity="path"):
 
     def _fresh_label(self, files: FileView, found: Stat | None) -> dict[str, bytes | None]:
         """Given or not, a label is right from the beginning."""
+        default = self._default_label(files)
+        if default is None:
+            return {}
         shown = "" if found is None else selinux.label(files, self.path)
-        wanted = selinux.context(self.selinux or {}, shown, self._default_label(files))
+        wanted = selinux.context(self.selinux or {}, shown, default)
         return {} if wanted is None else {selinux.LABEL: selinux.packed(wanted)}
 
     def _xattrs(self, host: Host, wanted: State, mode: int) -> Iterator[tuple[str, bytes | None]]:
