@@ -543,6 +543,10 @@ class Resource:
         """What an admin should know of it though it is in sync; empty when there is nothing."""
         return ""
 
+    def unmet(self, observed: State) -> str:  # noqa: ARG002
+        """What of it was never done, since it was found in sync when Git first said it so; empty when nothing."""
+        return ""
+
     def host_refreshes(self) -> Sequence[str]:
         """Host-wide refreshes that a change of this resource owes, such as `daemon-reload`."""
         return ()

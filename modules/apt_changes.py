@@ -95,6 +95,7 @@ class Apt(AptView):
             *_RECOMMENDS[options.recommends],
             *target_release(options.repository),
             *(["--allow-downgrades"] if any(ask.downgrade for ask in asks) else []),
+            *(["--reinstall"] if asks[0].again else []),
             "install",
             *(_argument(ask) for ask in asks),
         )

@@ -193,6 +193,21 @@ class Package(Resource, kind="package", identity="name"):
         wanted |= {name: value for name, value in _IN_ORDER.items() if name in observed}
         return wanted | {"hold": self.hold}
 
+    def remark(self, observed: State) -> str:
+        """That somebody's hold keeps it from what `latest` asks for."""
+        if self.ensure != "latest" or self.hold is not None or not observed.get("hold"):
+            return ""
+        return f"it is held at {observed['version']}, by somebody else; `hold: false` here lets it follow the latest"
+
+    def unmet(self, observed: State) -> str:
+        """That answers were not given to what is installed already."""
+        if self.debconf is None or observed.get("ensure") != "present":
+            return ""
+        return (
+            "it is installed already, so its answers in `debconf` were not given; they are before its version changes "
+            f"(by hand: debconf-set-selections, then dpkg-reconfigure {self.name})"
+        )
+
     def undo(self, prior: State) -> Self | None:
         """It is removed and never purged: configuration files and its data stay. Removing those is said by `ensure: purged`."""
         if self.ensure in GONE or self.only_upgrade or prior.get("ensure") != "absent":

@@ -84,6 +84,7 @@ class Ask:
     remove: bool = False
     path: str = ""  # a package file to install it from
     downgrade: bool = False  # to a version older than the installed one
+    again: bool = False  # it was never unpacked to the end, though the version may be the right one
     options: Options = Options()
 
 

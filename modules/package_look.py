@@ -112,11 +112,16 @@ class _Look:
             held = known.held and wish.hold is None
             if wish.ensure == "latest" and (held or not offer.is_newer(picked, known.version)):
                 picked = known.version
-        elif not picked and wish.version is None and (providers := self.providers.get(wish.name)):
+        elif not picked and is_met_by_provider(wish) and (providers := self.providers.get(wish.name)):
             return {"ensure": "present", "provided_by": tuple(providers)}
         if picked:
             return {"candidate": picked}
         return {"archive": f"has {offer.newest()}" if offer.versions else "no such package"}
+
+
+def is_met_by_provider(wish: Wish) -> bool:
+    """Whether a wish asks for no more than that something of the name is there, which another package can provide."""
+    return wish.ensure == "present" and wish.version is None and wish.hold is None
 
 
 def pick(view: PackagesView, offer: Offer, version: str | None) -> str:

@@ -127,7 +127,8 @@ class _Wave:
             name = f"{wish.name.partition(':')[0]}{self._packages.suffix}"
             path = self._files.enter_context(self._host.fetch(wish.file, name))
         exact = picked if wish.version or wish.ensure == "latest" or wish.options.repository else ""
-        return Ask(wish.name, exact, path=path, downgrade=older, options=wish.options)
+        again = known is not None and known.status == "half-installed"
+        return Ask(wish.name, exact, path=path, downgrade=older, again=again, options=wish.options)
 
     def _why_not(self, wish: Wish, offer: Offer) -> str:
         place = wish.options.repository
@@ -147,11 +148,14 @@ class _Wave:
         return what + (f"; the package index could not be fetched: {self._index_error}" if self._index_error else "")
 
     def _groups(self) -> list[list[str]]:
-        """What can share a transaction; the agent's own package last, so that nothing is left to do with the old code."""
-        groups: defaultdict[tuple[bool, Options], list[str]] = defaultdict(list)
+        """What can share a transaction; the agent's own package last, so that nothing is left to do with the old code.
+
+        What was never unpacked to the end goes first: apt would rather remove it than leave it as it is.
+        """
+        groups: defaultdict[tuple[bool, bool, Options], list[str]] = defaultdict(list)
         for name, ask in self._asks.items():
-            groups[name == OWN_PACKAGE, ask.options].append(name)
-        return [groups[key] for key in sorted(groups, key=lambda key: key[0])]
+            groups[name == OWN_PACKAGE, not ask.again, ask.options].append(name)
+        return [groups[key] for key in sorted(groups, key=lambda key: key[:2])]
 
     def _transact(self, names: Sequence[str]) -> None:
         asks = [self._asks[name] for name in names]

@@ -269,11 +269,12 @@ class Application:
         self.refreshes.drop_strangers()
 
     def adopt(self) -> None:
-        """Own what was in sync already, so that it is known when it leaves Git."""
-        self.book.write_down(
-            [self._entry(step, step.observed, pending=False) for step in self._steps.values() if self._unknown(step)],
-            [],
-        )
+        """Own what was in sync already, so that it is known when it leaves Git; say what of it that leaves undone."""
+        found = [step for step in self._steps.values() if self._unknown(step)]
+        self.book.write_down([self._entry(step, step.observed, pending=False) for step in found], [])
+        for step in found:
+            if unmet := step.node.resource.unmet(step.observed):
+                self.host.note(f"{step.node.id}: {unmet}")
         self.refreshes.note_started([step.node for step in self.plan.steps], self._sound())
 
     def _sound(self) -> dict[str, Resource]:

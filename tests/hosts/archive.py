@@ -24,6 +24,7 @@ class Deb:
     version: str = "1.0"
     depends: str = ""
     recommends: str = ""
+    provides: str = ""
     postinst: str = ""
     control: Mapping[str, str] = field(default_factory=dict)  # more files of DEBIAN/, such as config and templates
     files: Mapping[str, str] = field(default_factory=dict)
@@ -75,6 +76,7 @@ class Archive:
         control.mkdir(parents=True)
         depends = f"Depends: {package.depends}\n" if package.depends else ""
         depends += f"Recommends: {package.recommends}\n" if package.recommends else ""
+        depends += f"Provides: {package.provides}\n" if package.provides else ""
         described = f"Maintainer: Archive of tests <archive@example.invalid>\nDescription: tiny\n{depends}"
         (control / "control").write_text(
             f"Package: {package.name}\nVersion: {package.version}\nArchitecture: all\n{described}"

@@ -206,6 +206,16 @@ def test_a_second_apply_does_nothing_and_the_plan_is_empty(fleet: Fleet, applied
     assert fleet.plan().returncode == 0
 
 
+def test_answers_that_come_too_late_are_said_once(fleet: Fleet, applied: str, wanted: str) -> None:
+    fleet.hold(wanted.replace("string Delft", "string Paris"))
+    said = fleet.apply().stderr
+    assert "notice: package:asking: it is installed already, so its answers in `debconf` were not given" in said
+    assert "notice: package:asking" not in fleet.apply().stderr
+    assert fleet.host.shell("cat /etc/town").strip() == "Delft"
+    fleet.hold(wanted)
+    fleet.apply()
+
+
 @cases
 def test_what_an_admin_broke_is_shown_and_comes_back(fleet: Fleet, repaired: tuple[str, str], case: Case) -> None:
     plan, applied = repaired

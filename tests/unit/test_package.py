@@ -6,6 +6,7 @@ import pytest
 
 from modules.api import Change, ResourceError, Unsupported
 from modules.package import Package
+from tests.unit.convergence import text
 from tests.unit.fake_apt import DAY, FakeApt, Has, Release
 from tests.unit.fake_host import FakeHost
 from tests.unit.packages import drift_of, state_of
@@ -204,6 +205,30 @@ def test_latest_drifts_when_the_lists_are_too_old_to_tell(host: FakeHost, apt: F
     assert drift_of(Package(name="x", ensure="latest"), host) == {}
     host.files.put("/etc/apt/sources.list.d/more.sources")
     assert drift_of(Package(name="x", ensure="latest"), host) == {"index": Change("old", "current")}
+
+
+def test_somebody_elses_hold_against_the_latest_is_remarked(host: FakeHost, apt: FakeApt) -> None:
+    apt.offer("x", "2", "1")
+    apt.put("x", "1", wish="hold")
+    latest = Package(name="x", ensure="latest")
+    assert latest.remark(state_of(latest, host)).startswith("it is held at 1, by somebody else; ")
+    ours = Package(name="x", ensure="latest", hold=True)
+    assert [ours.remark(state_of(ours, host)), Package(name="x").remark(state_of(Package(name="x"), host))] == ["", ""]
+
+
+def test_answers_to_what_is_installed_already_are_not_met(host: FakeHost, apt: FakeApt) -> None:
+    apt.put("x", "1")
+    asked = Package(name="x", debconf=text("x/y string z\n"))
+    assert "were not given" in asked.unmet(state_of(asked, host))
+    assert asked.unmet({"ensure": "absent"}) == Package(name="x").unmet({"ensure": "present"}) == ""
+
+
+def test_a_provider_is_enough_for_presence_alone(host: FakeHost, apt: FakeApt) -> None:
+    apt.offer("postfix", Release("3", provides="mta"))
+    apt.put("postfix", "3")
+    wishes = [Package(name="mta", ensure="latest"), Package(name="mta", version="3"), Package(name="mta", hold=True)]
+    assert ["archive" in drift_of(wish, host) for wish in wishes] == [True, True, True]
+    assert drift_of(Package(name="mta"), host) == {}
 
 
 def test_a_virtual_package_is_present_when_something_provides_it(host: FakeHost, apt: FakeApt) -> None:
