@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
 
 from modules import repository_files as files_of
-from modules.api import Content, Drift, Host, HostView, Resource, ResourceError, State, Value
+from modules.api import Content, Drift, Host, HostView, ResourceError, State, Value
 from modules.fields import BOOLEAN, NAME, STRING_MAP, STRINGS, choice, identity, option
 
 _SOURCES = "/etc/apt/sources.list.d"
@@ -16,7 +15,7 @@ _FIELDS = ("types", "uris", "suites", "components", "architectures", "signed-by"
 
 
 @dataclass(frozen=True, kw_only=True)
-class AptRepository(Resource, kind="apt_repository", identity="name"):
+class AptRepository(files_of.Repository, kind="apt_repository", identity="name"):
     """A repository of apt, in deb822 form in `/etc/apt/sources.list.d/NAME.sources`.
 
     Its key lies in `/etc/apt/keyrings/NAME.asc` (or `.gpg`), and vouches for this repository only. What is
@@ -133,16 +132,6 @@ class AptRepository(Resource, kind="apt_repository", identity="name"):
             try_source(host, self._path)
         except ResourceError as error:
             raise ResourceError(f"it is written, and apt cannot use it: {error}") from error
-
-    def undo(self, prior: State) -> Self | None:
-        """Its file, and its key if that came with it, are removed."""
-        if self.ensure == "absent" or prior.get("ensure") != "absent":
-            return None
-        return type(self)(name=self.name, ensure="absent")
-
-    def recover(self, host: Host) -> None:
-        """Remove temporary files."""
-        files_of.sweep(host, self._path, self._key)
 
     @property
     def _path(self) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
-from modules.api import Content, FileView, Host, HostView, ResourceError, Stat, State, Value
+from modules.api import Content, FileView, Host, HostView, Resource, ResourceError, Stat, State, Value
 from modules.fields import FieldType, Lookup, expect_text
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -39,6 +41,34 @@ class Key:
 
     path: str
     content: Content | None  # None when the host has it by itself
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repository(Resource, kind="", identity="name"):
+    """What the kinds of repositories do alike."""
+
+    name: str
+    ensure: str
+
+    @property
+    @abstractmethod
+    def _path(self) -> str:
+        """Where its file is."""
+
+    @property
+    @abstractmethod
+    def _key(self) -> Key | None:
+        """Its key, if it has one."""
+
+    def undo(self, prior: State) -> Self | None:
+        """Its file, and its key if that came with it, are removed."""
+        if self.ensure == "absent" or prior.get("ensure") != "absent":
+            return None
+        return type(self)(name=self.name, ensure="absent")
+
+    def recover(self, host: Host) -> None:
+        """Remove temporary files."""
+        sweep(host, self._path, self._key)
 
 
 def placed_key(key: Mapping[str, Content | str] | None, directory: str, name: str) -> Key | None:

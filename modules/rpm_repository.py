@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
 
 from modules import repository_files as files_of
-from modules.api import Content, Drift, Host, HostView, Resource, State, Value
+from modules.api import Content, Drift, Host, HostView, State, Value
 from modules.fields import BOOLEAN, INTEGER, NAME, STRING_MAP, STRINGS, TEXT, choice, identity, option
 
 _REPOSITORIES = "/etc/yum.repos.d"
@@ -16,7 +15,7 @@ _PLACES = ("baseurl", "metalink", "mirrorlist")
 
 
 @dataclass(frozen=True, kw_only=True)
-class RpmRepository(Resource, kind="rpm_repository", identity="name"):
+class RpmRepository(files_of.Repository, kind="rpm_repository", identity="name"):
     """A repository of dnf, in `/etc/yum.repos.d/NAME.repo`.
 
     Packages are checked against its key unless that is switched off. The key lies in `/etc/pki/rpm-gpg/NAME.asc`; dnf
@@ -100,16 +99,6 @@ class RpmRepository(Resource, kind="rpm_repository", identity="name"):
         files_of.write(host, self._path, "\n".join([f"[{self.name}]", *lines]) + "\n", self._key)
         if host.root != "/" and (key := self._key):  # dnf would look for it on the running system
             host.run("rpm", f"--root={host.root}", "--import", f"{host.root}{key.path}")
-
-    def undo(self, prior: State) -> Self | None:
-        """Its file, and its key if that came with it, are removed."""
-        if self.ensure == "absent" or prior.get("ensure") != "absent":
-            return None
-        return type(self)(name=self.name, ensure="absent")
-
-    def recover(self, host: Host) -> None:
-        """Remove temporary files."""
-        files_of.sweep(host, self._path, self._key)
 
     @property
     def _path(self) -> str:
