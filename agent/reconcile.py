@@ -162,6 +162,8 @@ def hold(desired: Desired, host: WatchedHost, source: Source, store: Store, mean
     back = track.good(store)
     if reason and care.rollback != NEVER and back and orders.given(store, orders.PIN) is None:
         good = desired_at(source, back, desired.compiler)
+        if good.compiled.plan == desired.compiled.plan:
+            return result  # another commit that asks for what was good: then it is not the revision that is bad
         carry_over(store, owned, _removed_for_good(result, good))
         bad = _reject(result, reason, store, back)
         again = reconcile(good, host, store, conduct, care)

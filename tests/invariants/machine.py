@@ -31,6 +31,7 @@ class Invariants(RuleBasedStateMachine):
     tally: Counter[str]
     verifying: Iterable[str] = (OFF, TIP, RANGE)
     careful: Iterable[str] = ("failure", "failure", "never")
+    reasons: Iterable[str] = ("sync", "poll", "drift", "retry")  # of passes
 
     @initialize(files=FILES, data=st.data())
     def begin(self, files: Mapping[str, str], data: st.DataObject) -> None:
@@ -212,9 +213,9 @@ class Invariants(RuleBasedStateMachine):
         self.judge(before, DIED if died else ASKED)
         self.count("a pass that died" if died else "a pass that ended")
 
-    @rule(reason=st.sampled_from(["sync", "poll", "drift", "retry"]))
-    def a_pass_ends(self, reason: str) -> None:
-        self.passes(reason)
+    @rule(data=st.data())
+    def a_pass_ends(self, data: st.DataObject) -> None:
+        self.passes(data.draw(st.sampled_from(list(self.reasons))))
 
     @rule()
     def somebody_approves(self) -> None:

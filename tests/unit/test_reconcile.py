@@ -236,6 +236,23 @@ def test_a_good_revision_that_newly_fails_is_not_given_up(following: Following) 
     assert (commit_of(result), reason_of(result), following.good) == (good, "", good)
 
 
+def test_a_commit_that_asks_for_what_is_good_is_not_what_is_bad(following: Following) -> None:
+    following.world.systemd.unit("app.service", where=ETC)
+    following.branch.push(unit("app.service"))
+    following.poll()
+    following.with_care(rollback="failure")
+    following.world.systemd.unit("app.service", FAILING, where=ETC)
+    following.world.systemd.active.clear()
+    again = following.branch.push(unit("app.service"), note="about another host")
+    result = following.poll()
+    assert results(result)["unit:app.service"] == "failed"
+    assert (commit_of(result), reason_of(result)) == (again, "")
+    following.world.systemd.unit("app.service", where=ETC)
+    following.world.systemd.active.clear()
+    result = following.poll()
+    assert (results(result)["unit:app.service"], reason_of(result)) == ("converged", "")
+
+
 def test_a_rollback_has_no_removals_of_its_own_to_make_without_approval(broken: Following) -> None:
     good = next(iter(broken.branch.commits))
     few, many = ("".join(file(f"/etc/f{number}") for number in numbers) for numbers in (range(5, 10), range(10)))
