@@ -88,7 +88,9 @@ class Container(Resource, kind="container", identity="name"):
         ENV_FILE, "Templates of the repository with more variables; `env` wins. Plans show only their digest."
     )
     secrets: Content | None = option(
-        SECRETS, "Files in /run/secrets, their texts by their names; on the host they are in memory, for root alone."
+        SECRETS,
+        "Files in /run/secrets, their texts by their names; on the host they are in memory, for root alone, so after a boot "
+        "the container waits for the first pass.",
     )
     ports: tuple[str, ...] | None = option(
         PORTS,

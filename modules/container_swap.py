@@ -21,7 +21,7 @@ from modules.container_spec import SPEC_LABEL
 
 RETRY_SECONDS = 3600
 _STOP_SECONDS = 10  # the engine's own default
-_STOPPED = (0, 137, 143)  # the status of what was stopped: by its own choice, by SIGKILL or by SIGTERM
+_STOPPED = (137, 143)  # the status of what was ended by SIGKILL or SIGTERM
 
 
 @dataclass(frozen=True)

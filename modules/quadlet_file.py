@@ -114,9 +114,11 @@ def naming(host: HostView, part: str) -> list[str]:
 
 def complaint(host: Host, name: str) -> str:
     """What Quadlet says of a file that it made no unit of."""
+    if host.files.lstat(_GENERATOR) is None:
+        return "there is no Quadlet on this host; it comes with Podman 4.4 and later"
     ended = host.run(_GENERATOR, "-dryrun", accept=range(256), timeout_seconds=60)
     lines = [line for line in ended.stderr.splitlines() if name in line or "rror" in line]
-    return " ".join(lines)[-400:] or "it says nothing; is this Podman 4.4 or later?"
+    return " ".join(lines)[-400:] or "it says nothing of it"
 
 
 def _lines(host: HostView, name: str) -> list[str]:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from modules.container_ports import binding
+from modules.container_secrets import DIRECTORY as SECRETS
 
 _PLAIN = re.compile(r"[A-Za-z0-9_@/:.,+=%$\[\]-]+")
 _RESTART = {"no": "no", "always": "always", "unless-stopped": "always", "on-failure": "on-failure"}
@@ -64,7 +65,7 @@ def unit_text(
     mode = str(fields.get("network_mode", ""))
     shared = mode.removeprefix("container:") if mode.startswith("container:") else ""
     sections = {
-        "Unit": [f"Description=Container {name}", *_bound_to(shared)],
+        "Unit": [f"Description=Container {name}", *_bound_to(shared), *_conditions(fields, files)],
         "Container": [f"ContainerName={name}", "Pull=never", *_container(fields, parts), *_words("Environment", env),
                       *_words("Label", labels), *(f"{key}={_doubled(value)}" for key, value in files.items())],
         "Service": [f"Restart={_RESTART[str(fields.get('restart', 'no')).partition(':')[0]]}"],
@@ -94,6 +95,13 @@ def _sections(sections: Mapping[str, Sequence[str]]) -> str:
 def _bound_to(shared: str) -> Sequence[str]:
     """Containers whose network is another's go and come with it."""
     return [f"BindsTo={shared}.service", f"After={shared}.service"] if shared else []
+
+
+def _conditions(fields: Mapping[str, Any], files: Mapping[str, str]) -> Iterator[str]:
+    """After a boot what lies in memory is gone: the unit is passed over, and not failed, until a pass has written it again."""
+    mounted = [volume.partition(":")[0] for volume in fields.get("volumes", ())]
+    needed = {*files.values(), *(path for path in mounted if path.startswith(SECRETS))}
+    yield from (f"ConditionPathExists={_doubled(path)}" for path in sorted(needed))
 
 
 def _container(fields: Mapping[str, Any], parts: Collection[str]) -> Iterator[str]:

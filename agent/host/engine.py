@@ -265,7 +265,7 @@ class _Podman(_Engine):
         try:
             super().retire(name)
         except ResourceError as error:
-            if "404" not in str(error):
+            if getattr(error.__cause__, "status_code", None) != 404:
                 raise
 
 

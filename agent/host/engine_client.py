@@ -84,7 +84,9 @@ class Client:
                 self._loaded = APIClient(self._connection.address, version=self._version, timeout=ANSWER_SECONDS)
             yield self._loaded
         except (DockerException, RequestException) as error:
-            raise explained(what, getattr(error, "explanation", None) or str(error)) from error
+            said = getattr(error, "explanation", None) or str(error)
+            said = said.decode(errors="replace") if isinstance(said, bytes) else said  # what is no JSON
+            raise explained(what, said) from error
         except KeyError as error:  # the library looks for a message in every error that is JSON
             raise explained(what, f"the engine's answer has no {error}") from error
 

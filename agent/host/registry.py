@@ -2,11 +2,12 @@
 
 The OCI distribution protocol: one HEAD of the manifest, and one token when the registry wants one. TLS is checked as
 Podman does: against the system's authorities and those in `certs.d`, and not at all for a registry that `registries.conf`
-calls insecure.
+calls insecure; mirrors that it names are asked first.
 """
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import json
 import os
@@ -15,16 +16,16 @@ import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
 
 from agent.host.credentials import Credentials, Login
 from agent.host.engine_errors import explained
+from agent.host.registries_conf import Endpoint, endpoints
 from modules.api import ResourceError
 
-CONFIGURATION = "/etc/containers"
 CERTIFICATES = ("/etc/containers/certs.d", "/etc/docker/certs.d")
 ANSWER_SECONDS = 10
 MAX_BYTES = 1 << 20
@@ -60,11 +61,19 @@ class Reference:
 
 
 def newest_digest(reference: str, credentials: Credentials) -> str:
-    """The digest that a tag stands for in its registry now. Raises ResourceError."""
+    """The digest that a tag stands for in its registry, or the first mirror that has it, now. Raises ResourceError."""
     asked = Reference.parse(reference)
     what = f"registry {asked.registry} cannot be asked which image {reference} is by now"
+    *mirrors, itself = endpoints(asked.registry, asked.repository, by_digest=asked.version.startswith("sha256:"))
+    for mirror in mirrors:
+        with contextlib.suppress(ResourceError):
+            return _digest_at(what, mirror, asked.version, credentials)
+    return _digest_at(what, itself, asked.version, credentials)
+
+
+def _digest_at(what: str, place: Endpoint, version: str, credentials: Credentials) -> str:
     try:
-        digest = _Registry(asked, credentials.of(asked.registry)).digest()
+        digest = _Registry(place, version, credentials.of(place.registry)).digest()
     except urllib.error.HTTPError as error:
         raise explained(what, _said(error)) from error
     except (OSError, HTTPException, ValueError) as error:
@@ -82,11 +91,10 @@ def _said(error: urllib.error.HTTPError) -> str:
 class _Registry:
     """One question to one registry."""
 
-    def __init__(self, asked: Reference, login: Login | None) -> None:
-        self._asked, self._login = asked, login
-        insecure = asked.registry in insecure_registries()
-        self._schemes = ("https", "http") if insecure else ("https",)
-        handler = urllib.request.HTTPSHandler(context=_context(asked.registry, insecure=insecure))
+    def __init__(self, place: Endpoint, version: str, login: Login | None) -> None:
+        self._place, self._version, self._login = place, version, login
+        self._schemes = ("https", "http") if place.insecure else ("https",)
+        handler = urllib.request.HTTPSHandler(context=_context(place.registry, insecure=place.insecure))
         self._opener = urllib.request.build_opener(handler, _NoRedirect)
 
     def digest(self) -> str:
@@ -101,8 +109,8 @@ class _Registry:
         return self._digest(self._schemes[-1])
 
     def _digest(self, scheme: str) -> str:
-        server = _SERVERS.get(self._asked.registry, self._asked.registry)
-        path = urllib.parse.quote(f"/v2/{self._asked.repository}/manifests/{self._asked.version}", safe="/:")
+        server = _SERVERS.get(self._place.registry, self._place.registry)
+        path = urllib.parse.quote(f"/v2/{self._place.repository}/manifests/{self._version}", safe="/:")
         url = f"{scheme}://{server}{path}"
         try:
             return self._head(url, "")
@@ -150,22 +158,3 @@ def _context(registry: str, *, insecure: bool) -> ssl.SSLContext:
     if insecure:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
-
-
-def insecure_registries() -> set[str]:
-    """The registries that `registries.conf` allows without TLS, or with a certificate that nobody vouches for."""
-    return {str(entry.get("location") or entry.get("prefix")) for entry in _registries() if entry.get("insecure")}
-
-
-def _registries() -> Iterator[Mapping[str, Any]]:
-    import tomllib
-
-    directory = os.path.join(CONFIGURATION, "registries.conf.d")
-    for path in [os.path.join(CONFIGURATION, "registries.conf"), *sorted(glob.glob(f"{directory}/*.conf"))]:
-        try:
-            with open(path, "rb") as file:
-                yield from tomllib.load(file).get("registry", [])
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError) as error:
-            raise ResourceError(f"{path} cannot be read: {error}; correct it") from error

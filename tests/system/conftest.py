@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,18 +152,27 @@ def settings_of(suite: str, held_by: str) -> dict[str, object]:
 def on(request: pytest.FixtureRequest, deb: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ContainerHost]:
     """One host for all tests of containers, with each of what may hold them by turns."""
     suite, held_by = request.param
+    with container_host(suite, held_by, deb, tmp_path_factory.mktemp("on")) as made:
+        yield made
+
+
+@contextmanager
+def container_host(suite: str, held_by: str, deb: Path, folder: Path) -> Iterator[ContainerHost]:
+    """A host with an engine, and with images in a registry on its loopback."""
     image = images.with_engine(suite) if suite == "bookworm" else images.with_engines(suite)
+    if (suite, held_by) == ("bookworm", "podman"):
+        image = images.Image(suite, (images.RUNTIME, (*images.PODMAN, "runc", "iptables", "python3-docker")))
     with ExitStack() as stack:
         host = stack.enter_context(Machine(image))
         host.install(deb)
         program = "docker" if held_by == "docker" else "podman"
         if program == "podman":
             prepare_podman(host)
-        fleet = make_fleet(host, tmp_path_factory.mktemp("git"), stack)
+        fleet = make_fleet(host, folder / "git", stack)
         fleet.configure(**settings_of(suite, held_by))
-        folder = tmp_path_factory.mktemp("registry")
-        address = stack.enter_context(registry(folder, host.leader))
-        yield ContainerHost(fleet, suite, held_by, Engine(host, program), push_all(folder, host, address), folder)
+        address = stack.enter_context(registry(folder / "registry", host.leader))
+        app = push_all(folder / "registry", host, address)
+        yield ContainerHost(fleet, suite, held_by, Engine(host, program), app, folder / "registry")
 
 
 Check = Callable[[], bool]

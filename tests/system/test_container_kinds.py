@@ -124,6 +124,7 @@ def test_of_the_images_that_a_tag_moved_through_the_one_before_stays(on: Contain
     def ids() -> set[str]:
         return set(on.engine.run("image", "ls", "-a", "-q", "--no-trunc").split())
 
+    on.converge(NOTHING)
     before, made = ids(), []
     held = resource("container_image", "127.0.0.1:5000/app:stepping", pull="always")
     for text in ("a", "b", "c"):

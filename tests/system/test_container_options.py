@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from tests.system.conftest import ContainerHost
+import pytest
+
+from tests.system.conftest import HELD_BY, ContainerHost
 from tests.system.containers import converge, declared
 
 IMAGE_COMMAND = ["/bin/httpd", "-f", "-p", "8080", "-h", "/www"]
@@ -151,3 +153,34 @@ def shown(on: ContainerHost, option: Option, step: int) -> None:
     if option.name == "entrypoint" and isinstance(found, str):
         found = [found] if found else []
     assert (found or type(expected)()) == expected, (option.name, step)
+
+
+def test_variables_come_from_templates_and_those_given_outright_win(on: ContainerHost) -> None:
+    def held(template: str, **env: str) -> dict[str, str]:
+        wanted = declared("web", image=on.app.one, env_file="web.env.j2", env=env)
+        return {
+            "fleet.yaml": "format: 1\n",
+            "hosts/web-01.yaml": f"vars: {{name: x y}}\nresources:\n{wanted}",
+            "templates/web.env.j2": template,
+        }
+
+    def said() -> list[str]:
+        applied = on.fleet.apply()
+        assert applied.returncode == 0, applied.stdout
+        assert on.fleet.plan().returncode == 0
+        return [line for line in on.engine.run("exec", "web", "env").splitlines() if line[:2] in ("A=", "B=", "C=")]
+
+    on.fleet.repository.commit(held("# ours\nA={{ vars.name }}\nB=file\n", B="outright", C="3"))
+    assert sorted(said()) == ["A=x y", "B=outright", "C=3"]
+    made = on.engine.inspect("web")["Id"]
+    on.fleet.repository.commit(held("A=$HOME %h\n", C="3"))
+    assert sorted(said()) == ["A=$HOME %h", "C=3"]
+    assert on.engine.inspect("web")["Id"] != made
+
+
+@pytest.mark.parametrize("on", [held for held in HELD_BY if held[0] == "trixie"], indirect=True, ids="-".join)
+def test_a_privileged_container_runs_with_all_that_the_host_has(on: ContainerHost) -> None:
+    """Not on Debian 12, whose runc asks for capabilities that the machine of the tests may not have itself."""
+    on.converge(declared("mighty", image=on.app.one, privileged=True))
+    status = on.engine.run("exec", "mighty", "cat", "/proc/1/status")
+    assert on.fleet.host.shell("grep CapBnd /proc/1/status") in status

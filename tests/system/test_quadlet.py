@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tests.hosts.registry import push
 from tests.system.conftest import ContainerHost
 from tests.system.containers import NOTHING, PORT, Client, declared, resource, web
 
@@ -104,6 +105,17 @@ def test_secrets_are_in_no_file_of_the_disk_and_in_no_command_line(on: Container
     assert on.engine.run("exec", "web", "cat", "/run/secrets/key") == "hush"
 
 
+def test_a_tag_is_asked_for_at_the_mirror_that_the_engine_pulls_from(on: ContainerHost) -> None:
+    conf = '[[registry]]\nprefix = "far.test"\nlocation = "127.0.0.1:5999"\n[[registry.mirror]]\nlocation = "127.0.0.1:5000"\ninsecure = true\n'
+    on.fleet.host.write("/etc/containers/registries.conf.d/mirror.conf", conf)
+    on.fleet.host.run("systemctl", "stop", "podman.service")  # which read the others when it was started
+    for text in ("near", "nearer"):
+        push(on.registry, on.fleet.host.leader, "127.0.0.1:5000/app:mirrored", text=text)
+        on.converge(web("far.test/app:mirrored", pull="always"))
+        assert on.http() == text
+    on.fleet.host.run("rm", "/etc/containers/registries.conf.d/mirror.conf")
+
+
 def test_neither_engine_is_taken_when_both_are_there_and_none_is_chosen(on: ContainerHost) -> None:
     on.fleet.configure()
     try:
@@ -116,21 +128,21 @@ def test_neither_engine_is_taken_when_both_are_there_and_none_is_chosen(on: Cont
 # Networks and volumes
 
 
-NETWORK, NETWORK_UNIT = "/etc/containers/systemd/backend.network", "backend-network.service"
-VOLUME, VOLUME_UNIT = "/etc/containers/systemd/data.volume", "data-volume.service"
+NETWORK, NETWORK_UNIT = "/etc/containers/systemd/inner.network", "inner-network.service"
+VOLUME, VOLUME_UNIT = "/etc/containers/systemd/store.volume", "store-volume.service"
 
 
 def network(**fields: object) -> str:
-    return resource("container_network", "backend", **fields)
+    return resource("container_network", "inner", **fields)
 
 
 def volume(**fields: object) -> str:
-    return resource("container_volume", "data", **fields)
+    return resource("container_volume", "store", **fields)
 
 
 def member(image: str, **fields: object) -> str:
     """A container in the network, with the volume."""
-    return web(image, networks={"backend": {"aliases": ["db"]}}, volumes=["data:/data"], **fields)
+    return web(image, networks={"inner": {"aliases": ["db"]}}, volumes=["store:/data"], **fields)
 
 
 def shown(on: ContainerHost, unit: str, name: str) -> str:
@@ -152,25 +164,25 @@ def test_a_network_and_a_volume_are_units_that_containers_are_ordered_after(on: 
         assert unit in shown(on, "web.service", "Requires").split()
         assert unit in shown(on, "web.service", "After").split()
         assert unit in shown(on, "multi-user.target", "Wants").split()
-    found = on.engine.inspect("backend", kind="network")
+    found = on.engine.inspect("inner", kind="network")
     assert "172.30.5.0/24" in json.dumps(found)
     assert found["labels"]["team"] == "a b%"
-    assert on.engine.inspect("data", kind="volume")["Options"]["o"] == "size=1m"
+    assert on.engine.inspect("store", kind="volume")["Options"]["o"] == "size=1m"
     assert on.http() == "one"
-    assert "db" in on.engine.inspect("web")["NetworkSettings"]["Networks"]["backend"]["Aliases"]
+    assert "db" in on.engine.inspect("web")["NetworkSettings"]["Networks"]["inner"]["Aliases"]
     assert " /data tmpfs" in on.engine.run("exec", "web", "cat", "/proc/mounts")
 
 
 def test_harm_done_to_a_network_or_volume_is_repaired(on: ContainerHost) -> None:
     host, all_of_it = on.fleet.host, member(on.app.one) + network() + volume()
     on.converge(NOTHING)
-    on.converge("  - {container_volume: data, ensure: absent}\n")
+    on.converge("  - {container_volume: store, ensure: absent}\n")
     on.converge(all_of_it)
     for harm in (
         f"systemctl stop {NETWORK_UNIT}",
         f"systemctl stop {VOLUME_UNIT}",
-        "podman network rm -f backend",
-        "podman volume rm -f data",
+        "podman network rm -f inner",
+        "podman volume rm -f store",
         f"rm {NETWORK} {VOLUME}; systemctl daemon-reload",
         f"rm {NETWORK} {VOLUME}",
         f"sleep 1; echo Internal=true >>{NETWORK}",
@@ -190,14 +202,14 @@ def test_a_network_that_changes_is_made_anew_with_its_containers_if_that_is_said
     on.converge(member(on.app.one) + network(subnet="172.30.7.0/24", force=True, labels={"a": "b"}) + volume())
     on.converge(member(on.app.one) + network(subnet="172.30.7.0/24", force=True) + volume())
     assert "Label=a=b" not in on.fleet.host.read(NETWORK)
-    on.engine.run("run", "-d", "--name", "byhand", "--network", "backend:alias=cache", on.app.one)
+    on.engine.run("run", "-d", "--name", "byhand", "--network", "inner:alias=cache", on.app.one)
     made = on.engine.inspect("web")["Id"]
     said = on.refused(member(on.app.one) + network(subnet="172.30.8.0/24") + volume())
-    assert "network backend differs in subnet, and byhand, web would lose it" in said
+    assert "network inner differs in subnet, and byhand, web would lose it" in said
     assert on.engine.inspect("web")["Id"] == made
     on.converge(member(on.app.one) + network(subnet="172.30.8.0/24", force=True) + volume())
     for name, alias in (("web", "db"), ("byhand", "cache")):
-        place = on.engine.inspect(name)["NetworkSettings"]["Networks"]["backend"]
+        place = on.engine.inspect(name)["NetworkSettings"]["Networks"]["inner"]
         assert place["IPAddress"].startswith("172.30.8."), name
         assert alias in place["Aliases"], name
     on.engine.run("rm", "-f", "-t0", "byhand")
@@ -207,49 +219,49 @@ def test_a_network_that_changes_is_made_anew_with_its_containers_if_that_is_said
 def test_a_network_and_a_volume_leave_git(on: ContainerHost) -> None:
     host = on.fleet.host
     on.converge(member(on.app.one, command=["sh", "-c", "echo 1 >/data/x; sleep 900"]) + network() + volume())
-    assert "backend is still needed" in on.refused(member(on.app.one) + volume())
+    assert "inner is still needed" in on.refused(member(on.app.one) + volume())
     assert on.engine.run("exec", "web", "cat", "/data/x") == "1\n"
     on.converge(NOTHING)
     assert not host.exists(NETWORK)
     assert shown(on, NETWORK_UNIT, "LoadState") == "not-found"
-    assert "backend" not in on.engine.run("network", "ls")
-    assert "data" in on.engine.run("volume", "ls", "-q").split(), "what holds data stays"
+    assert "inner" not in on.engine.run("network", "ls")
+    assert "store" in on.engine.run("volume", "ls", "-q").split(), "what holds data stays"
     assert state(on, VOLUME_UNIT) == "active"
     on.converge(volume(ensure="absent"))
     assert not host.exists(VOLUME)
     assert shown(on, VOLUME_UNIT, "LoadState") == "not-found"
-    assert "data" not in on.engine.run("volume", "ls", "-q").split()
+    assert "store" not in on.engine.run("volume", "ls", "-q").split()
 
 
 def test_a_network_and_a_volume_that_exist_are_taken_as_they_are(on: ContainerHost) -> None:
     host = on.fleet.host
-    on.engine.run("network", "create", "--subnet", "172.30.9.0/24", "backend")
-    on.engine.run("volume", "create", "data")
-    on.engine.run("run", "--rm", "-v", "data:/data", on.app.one, "touch", "/data/kept")
+    on.engine.run("network", "create", "--subnet", "172.30.9.0/24", "inner")
+    on.engine.run("volume", "create", "store")
+    on.engine.run("run", "--rm", "-v", "store:/data", on.app.one, "touch", "/data/kept")
     on.converge(member(on.app.one))
-    assert "backend.network" not in host.read(FILE)
+    assert "inner.network" not in host.read(FILE)
     on.converge(member(on.app.one) + network() + volume())
-    assert "172.30.9.0/24" in json.dumps(on.engine.inspect("backend", kind="network"))
+    assert "172.30.9.0/24" in json.dumps(on.engine.inspect("inner", kind="network"))
     assert on.engine.run("exec", "web", "ls", "/data") == "kept\n"
     assert NETWORK_UNIT in shown(on, "web.service", "Requires").split(), "it was put in order with them"
     assert "somebody else made it" in on.refused(member(on.app.one) + network(internal=True) + volume())
     on.converge(NOTHING)
-    assert "backend" in on.engine.run("network", "ls"), "it was there before"
-    assert "data" in on.engine.run("volume", "ls", "-q").split()
+    assert "inner" in on.engine.run("network", "ls"), "it was there before"
+    assert "store" in on.engine.run("volume", "ls", "-q").split()
     on.converge(network() + volume())
     host.run("rm", NETWORK, VOLUME)
     host.run("systemctl", "daemon-reload")
-    on.engine.run("network", "rm", "backend")
-    host.write(NETWORK, "[Network]\nNetworkName=backend\n")
+    on.engine.run("network", "rm", "inner")
+    host.write(NETWORK, "[Network]\nNetworkName=inner\n")
     assert f"{NETWORK} was written by somebody else" in on.refused(network())
     host.run("rm", NETWORK)
-    on.converge("  - {container_volume: data, ensure: absent}\n")
+    on.converge("  - {container_volume: store, ensure: absent}\n")
 
 
 def test_what_quadlet_or_podman_will_not_make_is_said(on: ContainerHost) -> None:
     on.engine.run("network", "create", "--subnet", "172.30.9.0/24", "taken")
     said = on.refused(network(subnet="172.30.9.0/24"))
-    assert "backend-network.service cannot be started" in said
+    assert "inner-network.service cannot be started" in said
     assert "already used" in said
     on.engine.run("network", "rm", "taken")
     assert on.fleet.apply().returncode == 0

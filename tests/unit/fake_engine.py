@@ -11,8 +11,8 @@ from typing import Any
 from modules.api import Content, ResourceError, Unsupported
 from tests.unit.fake_host import FakeFiles
 
-FAILING, KILLED, LEAVING = ["fail"], ["killed"], ["leave"]  # commands that end at once
-FAILING_WITH = {str(FAILING): 3, str(KILLED): 137, str(LEAVING): 0}
+FAILING, KILLED = ["fail"], ["killed"]  # commands that end at once
+FAILING_WITH = {str(FAILING): 3, str(KILLED): 137}
 
 
 class PowerCut(BaseException):

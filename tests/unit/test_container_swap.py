@@ -11,7 +11,7 @@ from modules.container_fields import FAILED, NEW, OLD
 from modules.container_options import options_of
 from modules.container_spec import SPEC_FIELDS, Spec
 from modules.container_swap import RETRY_SECONDS, Place, Wanted
-from tests.unit.fake_engine import FAILING, KILLED, LEAVING, FakeEngine, PowerCut
+from tests.unit.fake_engine import FAILING, KILLED, FakeEngine, PowerCut
 
 
 def options(version: int, *, pull: str = "missing", **fields: Any) -> Wanted:
@@ -93,19 +93,18 @@ def test_one_that_failed_lately_does_not_take_the_old_one_down_again(engine: Fak
     assert engine.running() == ["web"]
 
 
-@pytest.mark.parametrize("command", [KILLED, LEAVING])
 def test_one_that_was_stopped_from_outside_has_not_failed_and_one_that_ended_so_by_itself_has(
-    engine: FakeEngine, command: list[str]
+    engine: FakeEngine,
 ) -> None:
     engine.stopped_from_outside.add("web")
     for _ in range(2):
         with pytest.raises(ResourceError, match="was put back"):
-            Place(engine, "web").make(options(2, command=command), running=True)
+            Place(engine, "web").make(options(2, command=KILLED), running=True)
         assert list(engine.standing) == ["web"]
     engine.stopped_from_outside.clear()
     for reason in ("was put back", "this very spec failed at"):
         with pytest.raises(ResourceError, match=reason):
-            Place(engine, "web").make(options(2, command=command), running=True)
+            Place(engine, "web").make(options(2, command=KILLED), running=True)
     assert engine.running() == ["web"]
 
 

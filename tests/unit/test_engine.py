@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -282,3 +282,10 @@ def test_an_error_that_the_library_does_not_understand_is_an_error_still(daemon:
 )
 def test_what_engines_say_has_its_next_step(message: str, step: str) -> None:
     assert step in str(explained("it failed", message))
+
+
+def test_a_refusal_that_is_no_json_is_said_all_the_same(engine: Any) -> None:
+    from docker.errors import APIError
+
+    with pytest.raises(ResourceError, match="it cannot be changed: Not Found"), engine.asking("it cannot be changed"):
+        raise APIError("refused", explanation=cast("str", b"Not Found"))  # as the library of Debian 12 has it

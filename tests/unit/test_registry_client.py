@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.host import registry
+from agent.host import registries_conf
 from agent.host.credentials import Credentials
+from agent.host.registries_conf import Endpoint, endpoints
 from agent.host.registry import Reference, newest_digest
 from modules.api import ResourceError
 
@@ -66,7 +67,7 @@ def address(handler: type[Served], tmp_path: Path, monkeypatch: pytest.MonkeyPat
     thread.start()
     found = f"127.0.0.1:{server.server_address[1]}"
     (tmp_path / "registries.conf").write_text(f'[[registry]]\nlocation = "{found}"\ninsecure = true\n')
-    monkeypatch.setattr(registry, "CONFIGURATION", str(tmp_path))
+    monkeypatch.setattr(registries_conf, "CONFIGURATION", str(tmp_path))
     yield found
     server.shutdown()
     server.server_close()
@@ -125,6 +126,86 @@ def test_a_tag_that_is_not_there_and_a_registry_that_is_down(address: str, handl
 )
 def test_a_reference_is_taken_apart(text: str, registry_: str, repository: str, version: str) -> None:
     assert Reference.parse(text) == Reference(registry_, repository, version)
+
+
+CONF = """
+[[registry]]
+prefix = "docker.io"
+location = "mirror.example.com/hub"
+[[registry.mirror]]
+location = "127.0.0.1:1/hub"
+[[registry.mirror]]
+location = "near.example.com/hub"
+pull-from-mirror = "digest-only"
+insecure = true
+[[registry]]
+prefix = "docker.io/team"
+location = "docker.io/other"
+mirror-by-digest-only = true
+[[registry.mirror]]
+location = "far.example.com"
+[[registry]]
+prefix = "*.example.org"
+insecure = true
+[[registry]]
+location = "no.example.net"
+blocked = true
+"""
+
+
+@pytest.mark.parametrize(
+    ("registry", "repository", "by_digest", "found"),
+    [
+        ("r.example.com", "app", False, [Endpoint("r.example.com", "app")]),
+        ("docker.io", "library/app", False, [Endpoint("127.0.0.1:1", "hub/library/app"), Endpoint("mirror.example.com", "hub/library/app")]),
+        ("docker.io", "team/app", False, [Endpoint("docker.io", "other/app")]),
+        ("docker.io", "team/app", True, [Endpoint("far.example.com", "app"), Endpoint("docker.io", "other/app")]),
+        ("docker.io", "teams/app", True, [
+            Endpoint("127.0.0.1:1", "hub/teams/app"), Endpoint("near.example.com", "hub/teams/app", insecure=True),
+            Endpoint("mirror.example.com", "hub/teams/app"),
+        ]),
+        ("a.example.org:5000", "app", False, [Endpoint("a.example.org:5000", "app", insecure=True)]),
+    ],
+)  # fmt: skip
+def test_an_image_is_asked_for_where_registries_conf_says(
+    registry: str,
+    repository: str,
+    by_digest: bool,
+    found: list[Endpoint],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(registries_conf, "CONFIGURATION", str(tmp_path))
+    (tmp_path / "registries.conf").write_text(CONF)
+    assert endpoints(registry, repository, by_digest=by_digest) == found
+    with pytest.raises(ResourceError, match=r"blocks no.example.net, so no.example.net/app cannot be asked for"):
+        endpoints("no.example.net", "app", by_digest=False)
+
+
+def test_a_drop_in_wins_and_one_that_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registries_conf, "CONFIGURATION", str(tmp_path))
+    (tmp_path / "registries.conf").write_text(CONF)
+    drop_in = tmp_path / "registries.conf.d/own.conf"
+    drop_in.parent.mkdir()
+    drop_in.write_text('[[registry]]\nprefix = "docker.io"\nlocation = "own.example.com"\n')
+    assert endpoints("docker.io", "a/b", by_digest=False) == [Endpoint("own.example.com", "a/b")]
+    drop_in.write_text("[[")
+    with pytest.raises(ResourceError, match=r"own.conf cannot be read: .*; correct it"):
+        endpoints("docker.io", "a/b", by_digest=False)
+
+
+def test_a_mirror_that_does_not_answer_is_passed_over(address: str, handler: type[Served], tmp_path: Path) -> None:
+    handler.challenge = "open"
+    places = "".join(
+        f'[[registry.mirror]]\nlocation = "{place}"\ninsecure = true\n' for place in ("127.0.0.1:1", f"{address}/team")
+    )
+    more = f'[[registry]]\nprefix = "r.example.com"\nlocation = "127.0.0.1:1"\n{places}'
+    with (tmp_path / "registries.conf").open("a") as file:
+        file.write(more)
+    assert newest_digest("r.example.com/app:1", Credentials()) == DIGEST
+    assert handler.seen == ["/v2/team/app/manifests/1"]
+    with pytest.raises(ResourceError, match=r"registry r.example.com cannot be asked .* refused"):
+        newest_digest("r.example.com/none:1", Credentials())
 
 
 def test_a_file_of_logins_that_others_can_read_is_refused(tmp_path: Path) -> None:
