@@ -375,8 +375,8 @@ class HostView(Protocol):
     def probe(self, *argv: str, accept: Sequence[int] = (0,), timeout_seconds: float = 60) -> Completed:
         """Run a command that only reads. Raises ResourceError when its status is not accepted or it overruns."""
 
-    def journal(self, unit: str, *, invocation: str = "", lines: int = 10) -> Sequence[str]:
-        """The last lines of a unit's journal, each bounded; of one invocation (InvocationID) only when that is given."""
+    def journal(self, unit: str, *, since: float = 0, lines: int = 10) -> Sequence[str]:
+        """The last lines of a unit's journal, each bounded, none before a time (monotonic clock, seconds)."""
 
     def content(self, content: Content) -> bytes:
         """The bytes of a content; looking fetches nothing, so one from a URL raises ResourceError."""

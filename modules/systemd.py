@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,22 +17,16 @@ _CHUNK = 500  # units in one command line
 _REFERENCES = ("WantedBy", "RequiredBy", "RequisiteOf", "BoundBy", "UpheldBy", "TriggeredBy")
 _PROPERTIES = (
     *("Id", "LoadState", "LoadError", "ActiveState", "SubState", "NeedDaemonReload", "DropInPaths"),
-    *(
-        "Type",
-        "RemainAfterExit",
-        "Result",
-        "ExecMainStatus",
-        "ExecMainStartTimestamp",
-        "NRestarts",
-        "Job",
-        "InvocationID",
-    ),
-    *_REFERENCES,
+    *("Type", "RemainAfterExit", "Result", "ExecMainStatus", "ExecMainStartTimestamp", "NRestarts", "Job"),
+    *("ExecMainStartTimestampMonotonic", "ExecMainExitTimestampMonotonic", "ActiveEnterTimestampMonotonic"),
+    *("InactiveExitTimestampMonotonic", *_REFERENCES),
 )
 _COMMANDS = (  # what a unit runs, in this order (systemd.service(5), systemd.mount(5), systemd.socket(5), systemd.swap(5))
     *("ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost", "ExecReload", "ExecStop", "ExecStopPre"),
     *("ExecStopPost", "ExecMount", "ExecUnmount", "ExecRemount", "ExecActivate", "ExecDeactivate"),
 )
+_INVOCATIONS = "/run/systemd/units"  # links that are made anew whenever a unit is started
+_LATELY_SECONDS = 60  # how long a unit that systemd has started again is not taken for one that runs well
 _GENERATED = "/run/systemd/generator"  # made anew by each daemon-reload, before unit files are read
 _CONFIGURED = "/etc/systemd/system"
 _DIRECTORIES = (  # where unit files of the system lie (systemd.unit(5)), but for what systemd itself writes
@@ -64,6 +59,31 @@ class Shown:
         """Whether it died, and systemd will start it again by itself after a while."""
         return self.detail("SubState").startswith("auto-restart")
 
+    @property
+    def restarts(self) -> int:
+        """How often systemd has started it again by itself, since it was last started otherwise."""
+        return int(self.detail("NRestarts") or 0)
+
+    @property
+    def keeps_failing(self) -> bool:
+        """Whether it runs, and only because systemd has started it again a moment ago."""
+        lately = time.monotonic() - self._at("ActiveEnter") < _LATELY_SECONDS
+        return self.active == "active" and self.restarts > 0 and lately
+
+    @property
+    def began_seconds(self) -> float:
+        """When its last run began, by the monotonic clock; 0 when there was none."""
+        return self._at("InactiveExit")
+
+    @property
+    def lived_seconds(self) -> float | None:
+        """How long its main process ran that has ended; None while it runs, and when there was none."""
+        began, ended = self._at("ExecMainStart"), self._at("ExecMainExit")
+        return ended - began if 0 < began <= ended else None
+
+    def _at(self, event: str) -> float:
+        return int(self.detail(f"{event}TimestampMonotonic") or 0) / 1e6
+
     def detail(self, name: str) -> str:
         """One property; empty when it is not known."""
         return (self.details or {}).get(name, "")
@@ -79,7 +99,7 @@ def look(host: HostView, names: Sequence[str]) -> dict[str, Shown]:
 
     `systemctl show` has systemd collect every property of every unit, 2 to 4 ms each. So units that one short list
     shows to be loaded and active, and that a link enables, are taken from these, unless their files changed since
-    systemd read them; all others are looked at closely.
+    systemd read them, or they were started a moment ago; all others are looked at closely.
     """
     if host.root != "/" or not names:
         return {name: _shown_file(host, name) for name in names}
@@ -87,7 +107,9 @@ def look(host: HostView, names: Sequence[str]) -> dict[str, Shown]:
     rows = {row[0]: row[1:3] for row in _rows(host, ("list-units", "--all"), names)}
     enabled = _enabled(host.files)
     plain = [name for name in names if name in enabled and rows.get(name) == ["loaded", "active"]]
-    found = {name: Shown(name, "loaded", "active", "enabled") for name in _unchanged(host.files, plain)}
+    lately = _started_lately(host.files, plain)
+    plain = [name for name in _unchanged(host.files, plain) if name not in lately]
+    found = {name: Shown(name, "loaded", "active", "enabled") for name in plain}
     return found | look_closely(host, [name for name in names if name not in found])
 
 
@@ -216,6 +238,15 @@ def _unchanged(files: FileView, names: Sequence[str]) -> list[str]:
             there |= {name for path in paths if not path.endswith(".d")}
             changed |= {name for path in paths if _is_newer(files, f"{directory}/{path}", generated.ctime_ns)}
     return [name for name in names if name in there and name not in changed]
+
+
+def _started_lately(files: FileView, names: Sequence[str]) -> set[str]:
+    since_ns = time.time_ns() - _LATELY_SECONDS * 10**9
+    found = files.lstat(_INVOCATIONS)
+    if found is None or found.ctime_ns < since_ns:
+        return set()
+    links = {name: files.lstat(f"{_INVOCATIONS}/invocation:{name}") for name in names}
+    return {name for name, link in links.items() if link is not None and link.ctime_ns >= since_ns}
 
 
 def _is_newer(files: FileView, path: str, than_ns: int) -> bool:

@@ -213,15 +213,15 @@ class Unit(Resource, kind="unit", identity="name"):
         if not before and kept.text.contents == self.text.contents:
             return None
         enabled, active, masked = (before.get(name) for name in ("enabled", "active", "masked"))
-        return replace(kept, enabled=enabled, active=active, masked=masked)
+        name = self.name if self.text.contents else str(prior.get("alias_of", self.name))  # the alias may be gone
+        return replace(kept, name=name, enabled=enabled, active=active, masked=masked)
 
     def _kept(self, prior: State) -> Self:
         """It with only those of its texts in whose place there was something before: that is lost, so ours stay."""
         existed = {str(line).partition(" ")[0] for line in _lines(prior.get("dropins"))}
         dropins = {name: text for name, text in self.text.dropins.items() if name in existed}
-        nothing: dict[str, Content] | None = (
-            {} if self.text.contents else None
-        )  # ours are to go, which is something to say
+        # That ours are to go is something to say.
+        nothing: dict[str, Content] | None = {} if self.text.contents else None
         content = self.text.content if prior.get("content", ABSENT) != ABSENT else None
         return type(self)(name=self.name, content=content, dropins=dropins or nothing, timeout=self.timeout)
 

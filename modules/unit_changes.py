@@ -8,11 +8,18 @@ from typing import Protocol
 
 from modules.api import Host, Interrupted, Observation, ResourceError, State, Withheld
 from modules.systemd import Shown, condition_fails, daemon_reload, in_root, look_closely, under_us
-from modules.unit_failure import failure, is_failing, last_words, missing, restarts_of
+from modules.unit_failure import (
+    failure,
+    is_failing,
+    last_words,
+    missing,
+    reason,
+    steady,
+    to_be_watched,
+    watched,
+)
 from modules.unit_text import ABSENT, DIRECTORY, OwnText, is_ours, write
 
-_STEADY_SECONDS = 1.0  # how long a service that says nothing of itself is watched after its start
-_SILENT = ("simple", "exec", "idle")  # types of services that count as started as soon as their process is there
 _REFRESH_VERBS = {"restart": "try-restart", "reload": "try-reload-or-restart", "only-reload": "reload"}
 
 
@@ -66,7 +73,9 @@ def refresh_unit(host: Host, name: str, refresh: Refresh) -> None:
     if reason := under_us(shown.id, action.removeprefix("only-")):
         raise Withheld(reason)
     if shown.active == "failed" and not refresh.tries:
-        raise ResourceError(f"{shown.id} has failed and is not started by a {action}: {failure(host, shown, '')}")
+        raise ResourceError(
+            f"{shown.id} has failed and is not started by a {action.removeprefix('only-')}: {failure(host, shown, '')}"
+        )
     if shown.active in ("inactive", "failed"):
         return
     if shown.stale:
@@ -81,7 +90,7 @@ def refresh_unit(host: Host, name: str, refresh: Refresh) -> None:
         raise ResourceError(
             failure(host, look_closely(host, [name])[name], action, str(error).partition(": ")[2])
         ) from error
-    restarts = 0 if action == "restart" else restarts_of(shown)
+    restarts = 0 if action == "restart" else shown.restarts
     after = steady(host, [name], restarts)[name]
     if is_failing(after, restarts):
         raise ResourceError(failure(host, after, action))
@@ -123,7 +132,7 @@ class _Changes:
         if self._unread:
             self._reload()
         self._refuse_unloadable()
-        self._move("start", self._drifting("active", to=True))
+        self._start(self._drifting("active", to=True))
 
     def _write(self) -> list[str]:
         """Write texts that differ; the units whose files changed."""
@@ -193,7 +202,9 @@ class _Changes:
         for name, shown in self._shown.items():
             drift = {} if name in self.errors else self._drift(name)
             path = f"{DIRECTORY}/{shown.id}"
-            if drift.get("masked") and self._host.files.lstat(path) and not is_ours(self._host.files, path):
+            if drift.get("masked") and shown.id != name:
+                self.errors[name] = ResourceError(f"{name} is another name of {shown.id}; declare that one as masked")
+            elif drift.get("masked") and self._host.files.lstat(path) and not is_ours(self._host.files, path):
                 self.errors[name] = ResourceError(
                     f"{name} cannot be masked, for its unit file is in {DIRECTORY}, where the mask would be; "
                     "disable and stop it, or have the file in /usr/local/lib/systemd/system"
@@ -205,14 +216,19 @@ class _Changes:
                 self.errors[name] = ResourceError(message)
             elif "loaded" in drift and not shown.exists and name not in written:
                 self.errors[name] = ResourceError(missing(name))
+            elif drift.get("enabled") and shown.load == "error":
+                self.errors[name] = self._unloadable(name)
 
     def _refuse_unloadable(self) -> None:
         for name, shown in self._shown.items():
             drift = {} if name in self.errors else self._drift(name)
             if "loaded" in drift and shown.load != "loaded":
-                said = shown.detail("LoadError").partition(" ")[2].strip('"')
-                message = f"systemd cannot load {name}: {said or shown.load}"
-                self.errors[name] = ResourceError(message + last_words(self._host, shown))
+                self.errors[name] = self._unloadable(name)
+
+    def _unloadable(self, name: str) -> ResourceError:
+        shown = self._shown[name]
+        said = shown.detail("LoadError").partition(" ")[2].strip('"')
+        return ResourceError(f"systemd cannot load {name}: {said or shown.load}{last_words(self._host, shown)}")
 
     def _each(self, verb: tuple[str, ...], names: Sequence[str]) -> None:
         """Do it for all at once, and for each alone when that fails."""
@@ -231,11 +247,20 @@ class _Changes:
         self._unread = True
         self._look_again(names)
 
+    def _start(self, names: Sequence[str]) -> None:
+        """Start them, and say why those had failed that run now."""
+        died = {name: reason(self._host, self._shown[name]) for name in names if is_failing(self._shown[name])}
+        self._move("start", names)
+        for name, why in died.items():
+            if name not in self.errors and why:
+                self._host.note(f"{self._shown[name].id} had failed: {why}; it was started again")
+
     def _move(self, verb: str, names: Sequence[str]) -> None:
         """Start or stop all at once, then judge each by what became of it, whatever systemctl said."""
         if not names:
             return
         timeout = max(self._wishes[name].timeout for name in names)
+        before = {name: self._shown[name] for name in names}
         said, interrupted = "", None
         for words, ids in self._jobs(verb, names):
             try:
@@ -246,7 +271,7 @@ class _Changes:
                 said += str(error).partition(": ")[2] + "\n"
         self._look_again(names)
         if verb == "start":
-            self._shown |= steady(self._host, names)
+            self._shown |= steady(self._host, names) | watched(self._host, *to_be_watched(before))
         for name in names:
             shown = self._shown[name]
             if verb == "start" and is_failing(shown):
@@ -259,7 +284,7 @@ class _Changes:
         """Words for systemctl, each with the units they are for."""
         shown = [self._shown[name] for name in names]
         # A start of what waits to be restarted would only wait with it; and the count of failed starts could refuse it.
-        waiting = [one.id for one in shown if verb == "start" and one.waits_to_restart]
+        waiting = [one.id for one in shown if verb == "start" and (one.waits_to_restart or one.keeps_failing)]
         failed = [one.id for one in shown if verb == "start" and one.active == "failed"]
         outdated = [self._shown[name].id for name in names if verb == "start" and self._starts_by_old_text(name)]
         again = [*waiting, *outdated]
@@ -272,17 +297,3 @@ class _Changes:
         wish, shown = self._wishes[name], self._shown[name]
         starting = shown.active == "activating" and not shown.waits_to_restart
         return starting and name in self._written and wish.own_refresh == "restart" and not wish.withholds("restart")
-
-
-def steady(host: Host, names: Sequence[str], restarts: int = 0) -> dict[str, Shown]:
-    """Units a moment after they were started: those that cannot say whether they are well are watched for that long."""
-    found = look_closely(host, names)
-    watched = [name for name, shown in found.items() if shown.detail("Type") in _SILENT and shown.active == "active"]
-
-    def ended() -> bool:
-        found.update(look_closely(host, watched))
-        return all(is_failing(found[name], restarts) or found[name].active != "active" for name in watched)
-
-    if watched:
-        host.wait_until(ended, _STEADY_SECONDS)
-    return found

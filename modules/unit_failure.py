@@ -1,12 +1,16 @@
-"""Why a unit did not do what it was told: in systemd's words and its own."""
+"""Whether a unit does what it was told, and why it does not: in systemd's words and its own."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 
-from modules.api import HostView, ResourceError
-from modules.systemd import Shown, commands_of, jobs_before
+from modules.api import Host, HostView, ResourceError
+from modules.systemd import Shown, commands_of, jobs_before, look_closely
 
+_STEADY_SECONDS = 1.0  # how long a service that says nothing of itself is watched after its start
+_WATCHED_SECONDS = 10.0  # how long one is watched that died young before
+_SILENT = ("simple", "exec", "idle")  # types of services that count as started as soon as their process is there
 _ENDED = {"exit-code": "exited", "signal": "killed", "core-dump": "dumped"}  # Result -> how a process ended
 
 
@@ -17,17 +21,40 @@ def missing(name: str) -> str:
 
 def is_failing(shown: Shown, restarts: int = 0) -> bool:
     """Whether a unit has failed, or systemd has started it again more often than it had before (a start begins at 0)."""
-    return shown.active == "failed" or shown.waits_to_restart or restarts_of(shown) > restarts
+    return shown.active == "failed" or shown.waits_to_restart or shown.restarts > restarts
 
 
-def restarts_of(shown: Shown) -> int:
-    """How often systemd has started it again by itself."""
-    return int(shown.detail("NRestarts") or 0)
+def steady(host: Host, names: Sequence[str], restarts: int = 0) -> dict[str, Shown]:
+    """Units a moment after they were started: those that cannot say whether they are well are watched for that long."""
+    found = look_closely(host, names)
+    silent = [name for name, shown in found.items() if shown.detail("Type") in _SILENT and shown.active == "active"]
+    return found | watched(host, silent, _STEADY_SECONDS, restarts)
+
+
+def watched(host: Host, names: Sequence[str], seconds: float, restarts: int = 0) -> dict[str, Shown]:
+    """Units after some time, or as soon as none of them runs well any more."""
+    found: dict[str, Shown] = {}
+
+    def ended() -> bool:
+        found.update(look_closely(host, names))
+        return all(is_failing(shown, restarts) or shown.active != "active" for shown in found.values())
+
+    if names:
+        host.wait_until(ended, seconds)
+    return found
+
+
+def to_be_watched(before: Mapping[str, Shown]) -> tuple[Sequence[str], float]:
+    """Those of which an early death is to be expected, by how they were before their start, and for how many seconds."""
+    lived = {name: shown.lived_seconds for name, shown in before.items() if is_failing(shown)}
+    young = {name: seconds for name, seconds in lived.items() if seconds is not None and seconds < _WATCHED_SECONDS}
+    young |= {name: _WATCHED_SECONDS for name, shown in before.items() if shown.keeps_failing}
+    return list(young), max(young.values(), default=0)
 
 
 def failure(host: HostView, shown: Shown, verb: str, said: str = "") -> str:
     """The result of a unit, else what systemctl said, and the last lines of its journal."""
-    result = _result(host, shown)
+    result = reason(host, shown)
     if not result:
         lines = said.splitlines()
         result = "; ".join(line for line in lines if shown.id in line and not line.startswith("See "))
@@ -40,23 +67,23 @@ def failure(host: HostView, shown: Shown, verb: str, said: str = "") -> str:
 def last_words(host: HostView, shown: Shown) -> str:
     """The last lines of its journal, as the end of a sentence."""
     # Of what failed, its last run tells why; of what systemd starts again and again, or did not start, that may be empty.
-    alone = shown.detail("Result") not in ("", "success") and not restarts_of(shown)
+    again = shown.restarts or shown.waits_to_restart
+    alone = shown.detail("Result") not in ("", "success") and not again
     try:
-        lines = host.journal(shown.id, invocation=shown.detail("InvocationID") if alone else "")
+        lines = host.journal(shown.id, since=shown.began_seconds if alone else 0)
     except ResourceError as error:
         return f"; its journal cannot be read: {error}"
     return "\n".join(("; its journal ends:", *lines)) if lines else "; its journal is empty"
 
 
-def _result(host: HostView, shown: Shown) -> str:
+def reason(host: HostView, shown: Shown) -> str:
     """How it failed, from its Result property (org.freedesktop.systemd1(5)), or what it waits for; empty when neither."""
-    restarts = restarts_of(shown)
-    again = f", and systemd has started it again {restarts} times" if restarts else ""
+    again = f", and systemd has started it again {shown.restarts} times" if shown.restarts else ""
     if not shown.waits_to_restart and shown.detail("Job") not in ("", "0"):
         return _waiting(host, shown)
     result = shown.detail("Result")
     if result in ("", "success"):
-        return f"it ended at once{again}" if restarts else ""
+        return f"it ended at once{again}" if shown.restarts else ""
     return (_process(host, shown, result) or result) + again
 
 

@@ -10,7 +10,7 @@ from modules.systemd import Shown
 _ACTIVE: Mapping[str, Value] = {"active": True, "reloading": True, "refreshing": True, "inactive": False}
 _ENABLED: Mapping[str, Value] = {"enabled": True, "disabled": False}
 NOT_INSTALLABLE = ("static", "indirect", "generated", "transient", "no unit file")
-ENDED, UNMET = "ran and ended", "condition not met"
+ENDED, UNMET, FAILING = "ran and ended", "condition not met", "keeps failing"
 AS_ENABLED: Mapping[bool, tuple[str, ...]] = {  # what is as good as enabled, and as disabled
     True: NOT_INSTALLABLE,
     False: (*NOT_INSTALLABLE, "linked", "linked-runtime", "masked", "masked-runtime", "bad"),
@@ -25,6 +25,8 @@ def properties(shown: Shown, name: str) -> dict[str, Value]:
         active = ENDED
     if shown.waits_to_restart:
         active = "auto-restart"
+    if shown.keeps_failing:
+        active = FAILING
     loaded = "current" if shown.load in ("loaded", "masked") else shown.load
     state: dict[str, Value] = {
         "enabled": _enabled(shown),

@@ -74,11 +74,11 @@ class LocalView:
 
         return commands.probe(commands.Command(argv, accept, timeout_seconds))
 
-    def journal(self, unit: str, *, invocation: str = "", lines: int = 10) -> Sequence[str]:
+    def journal(self, unit: str, *, since: float = 0, lines: int = 10) -> Sequence[str]:
         """The last lines of a unit's journal. Raises ResourceError."""
         from agent.host.journal import last_lines
 
-        return last_lines(unit, invocation, lines)
+        return last_lines(unit, since, lines)
 
     def content(self, content: Content) -> bytes:
         """The bytes of a content; looking fetches nothing, so one from a URL raises ResourceError."""

@@ -17,17 +17,16 @@ _FIELD = 8 << 10  # bytes that are taken in of each field of an entry
 _LINE = 1_000  # characters that are given of each line
 
 
-def last_lines(unit: str, invocation: str, count: int) -> list[str]:
-    """The last lines of a unit's processes, and of systemd about it; raises ResourceError when they cannot be read.
+def last_lines(unit: str, since: float, count: int) -> list[str]:
+    """The last lines of a unit's processes, and of systemd about it, that were written in this boot.
 
-    `invocation` is the unit's InvocationID (systemd.exec(5)): only lines of that one are given. When it is empty, they
-    may be of any since this boot.
+    `since` is a time of the monotonic clock, in seconds. Raises ResourceError when they cannot be read.
     """
     # What it said last may still be on its way.
     commands.run(commands.Command(("journalctl", "--sync"), range(256), _SYNC_SECONDS))
 
     def read(_: Callable[[], None]) -> dict[str, Any]:
-        return _read(unit, invocation, count)
+        return _read(unit, since, count)
 
     try:
         answer = run_isolated(read, _READ_SECONDS)
@@ -41,7 +40,7 @@ def last_lines(unit: str, invocation: str, count: int) -> list[str]:
     return lines
 
 
-def _read(unit: str, invocation: str, count: int) -> dict[str, Any]:
+def _read(unit: str, since: float, count: int) -> dict[str, Any]:
     """In the child: the lines, or the problem with them."""
     used = _data_bytes()
     resource.setrlimit(resource.RLIMIT_DATA, (used + _MEMORY, used + _MEMORY))
@@ -52,9 +51,9 @@ def _read(unit: str, invocation: str, count: int) -> dict[str, Any]:
     try:
         with Reader() as reader:
             reader.data_threshold = _FIELD
-            _match(reader, unit, invocation)
+            _match(reader, unit)
             found: list[str] = []
-            for message in _newest_first(reader):
+            for message in _newest_first(reader, since):
                 found = [*message.splitlines(), *found]
                 if len(found) >= count:
                     break
@@ -65,20 +64,18 @@ def _read(unit: str, invocation: str, count: int) -> dict[str, Any]:
     return {"lines": [line if len(line) <= _LINE else f"{line[:_LINE]}..." for line in found[-count:]]}
 
 
-def _match(reader: Any, unit: str, invocation: str) -> None:  # noqa: ANN401  (systemd.journal.Reader)
+def _match(reader: Any, unit: str) -> None:  # noqa: ANN401  (systemd.journal.Reader)
     """Ask for what the unit's processes wrote, and what systemd, which nobody can pass for, wrote about it."""
-    by_unit, by_systemd = ("_SYSTEMD_INVOCATION_ID", "INVOCATION_ID") if invocation else ("_SYSTEMD_UNIT", "UNIT")
-    reader.add_match(**{by_unit: invocation or unit})
+    reader.add_match(_SYSTEMD_UNIT=unit)
     reader.add_disjunction()
-    reader.add_match(**{"_PID": "1", by_systemd: invocation or unit})
-    if not invocation:
-        reader.add_conjunction()
-        reader.this_boot()
+    reader.add_match(_PID="1", UNIT=unit)
+    reader.add_conjunction()
+    reader.this_boot()
 
 
-def _newest_first(reader: Any) -> Iterator[str]:  # noqa: ANN401  (systemd.journal.Reader)
+def _newest_first(reader: Any, since: float) -> Iterator[str]:  # noqa: ANN401  (systemd.journal.Reader)
     reader.seek_tail()
-    while entry := reader.get_previous():
+    while (entry := reader.get_previous()) and entry["__MONOTONIC_TIMESTAMP"].timestamp.total_seconds() >= since:
         message = entry.get("MESSAGE", "")
         yield message.decode(errors="replace") if isinstance(message, bytes) else str(message)
 

@@ -1,5 +1,5 @@
 """Units and timers on booted hosts, held by the installed agent and judged with systemctl and the journal."""
-# Over 300 lines because all of it shares one booted host of each release.
+# Over 500 lines because all of it shares one booted host of each release.
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ def show(host: Machine, name: str, *properties: str) -> list[str]:
 
 
 def is_enabled(host: Machine, name: str) -> str:
-    return host.run("systemctl", "is-enabled", name, check=False).stdout.strip() or "not-found"
+    """What is-enabled says; of a unit file that is no good it fails, and the list of all says why."""
+    said = host.run("systemctl", "is-enabled", name, check=False).stdout.strip()
+    listed = host.run("systemctl", "list-unit-files", "--no-legend", name, check=False).stdout.split()
+    return said or (listed[1] if listed else "not-found")
 
 
 def is_active(host: Machine, name: str) -> str:
@@ -98,6 +101,11 @@ STATES = {  # how it is made from a unit in LIB; what is-enabled says after enab
     "masked": ("systemctl -q mask $u", "enabled", "masked", "masked"),
     "masked-runtime": ("systemctl -q mask --runtime $u", "enabled", "masked-runtime", "masked-runtime"),
     "not-found": ("rm $LIB/$u", "", "not-found", "masked"),
+    "bad": ("printf '[Service]\nExecStart=/bin/true\n[Install\n' > $LIB/$u", "", "bad", "masked"),
+    "alias": (
+        "mv $LIB/$u $LIB/of-$u; echo Alias=$u >> $LIB/of-$u; systemctl -q enable of-$u",
+        "alias", "not-found", "",
+    ),
 }  # fmt: skip
 WISHES = ({"enabled": True}, {"enabled": False}, {"masked": True})
 
@@ -118,18 +126,28 @@ def test_each_is_enabled_state_is_brought_to_each_wish(fleet: Fleet) -> None:
     host.shell(f"ln -s s-disabled-2.service {LIB}/alias.service; systemctl daemon-reload")
     notes = converge(fleet, resources)
     assert {name: is_enabled(host, name) for name in expected} == expected
+    assert [is_enabled(host, f"of-s-alias-{number}.service") for number in range(2)] == ["enabled", "disabled"]
     assert "`enabled: true` does nothing: it is static" in notes
 
 
 def test_what_cannot_be_is_said(fleet: Fleet) -> None:
     host = fleet.host
     host.shell(f"mkdir -p {LIB}; printf '[Service]\\nRestart=always\\n' > {LIB}/bad.service; systemctl daemon-reload")
-    status = failing(fleet, unit("nope.service", enabled=True) + unit("bad.service", active=True))
+    host.shell(f"printf '[Service\n' > {LIB}/broken.service; systemctl daemon-reload")
+    resources = unit("nope.service", enabled=True) + unit("bad.service", active=True)
+    host.shell(
+        f"printf '{SLEEP.replace(chr(10), chr(92) + 'n')}Alias=other.service\\n' > {LIB}/one.service; systemctl -q enable one"
+    )
+    resources += unit("broken.service", enabled=True) + unit("other.service", masked=True)
+    status = failing(fleet, resources)
+    assert "other.service is another name of one.service; declare that one as masked" in status, status
+    assert is_enabled(host, "other.service") == "alias"
+    assert "systemd cannot load broken.service: " in status, status
     assert "unit nope.service does not exist on this host; declare the file or the package that brings it" in status, (
         status
     )
     assert "systemd cannot load bad.service" in status, status
-    host.shell(f"rm {LIB}/*; systemctl daemon-reload")
+    host.shell(f"systemctl -q disable one; rm {LIB}/*; systemctl daemon-reload")
 
 
 # The text of units
@@ -199,6 +217,71 @@ def test_a_change_of_its_text_restarts_or_reloads_it(fleet: Fleet) -> None:
     assert host.exists("/run/reloaded")
 
 
+CHOICES = {  # whether what runs is started again, or reloads, and whether one that has failed is an error
+    "restart": (True, False, True),
+    "try-restart": (True, False, False),
+    "reload-or-restart": (False, True, True),
+    "try-reload-or-restart": (False, True, False),
+    "reload": (False, True, True),
+    "report": (False, False, False),
+}
+
+
+def test_each_choice_of_what_a_change_does(fleet: Fleet) -> None:
+    host = fleet.host
+
+    def resources(note: str, *states: str) -> str:
+        """Units for each choice, of which the text has a note in it."""
+        text = SLEEP.replace("[Install]", f"ExecReload=/bin/sh -c 'echo {note} >> /run/%n'\n[Install]")
+        names = [(f"{choice}-{state}.service", choice) for choice in CHOICES for state in states]
+        return "".join(unit(name, content=text, on_change=choice) for name, choice in names)
+
+    converge(fleet, resources("one", "runs", "stopped", "failed"))
+    host.shell("for u in " + " ".join(CHOICES) + "; do systemctl start $u-runs $u-failed; done")
+    before = {choice: show(host, f"{choice}-runs.service", "InvocationID") for choice in CHOICES}
+    time.sleep(1.1)
+    converge(fleet, resources("two", "runs", "stopped", "failed").replace("-failed", "-later"))
+    for choice, (restarts, reloads, _) in CHOICES.items():
+        assert (show(host, f"{choice}-runs.service", "InvocationID") != before[choice]) is restarts, choice
+        assert host.exists(f"/run/{choice}-runs.service") is reloads, choice
+        assert is_active(host, f"{choice}-stopped.service") == "inactive", choice
+    host.shell("for u in " + " ".join(CHOICES) + "; do systemctl start $u-later; systemctl kill -s KILL $u-later; done")
+    fleet.hold(resources("three", "later"))
+    applied = fleet.apply("--confirm-removals")
+    assert applied.returncode == 4, said(applied)
+    for choice, (*_, is_error) in CHOICES.items():
+        message = f"{choice}-later.service has failed and is not started by a re"
+        assert (message in said(applied)) is is_error, (choice, said(applied))
+        assert is_active(host, f"{choice}-later.service") == "failed", choice
+    host.shell("systemctl reset-failed")
+    converge(fleet, resources("three", "later"))
+
+
+def test_instances_follow_the_text_of_their_template(fleet: Fleet) -> None:
+    host, names = fleet.host, ("many@one.service", "many@two.service", "many@off.service")
+
+    def resources(nice: int, sleep: str = "infinity") -> str:
+        dropins = {"nice.conf": f"[Service]\nNice={nice}\n"}
+        template = unit("many@.service", content=SLEEP.replace("infinity", sleep), dropins=dropins)
+        return template + unit(names[0], active=True) + unit(names[1], enabled=True) + unit(names[2], masked=False)
+
+    converge(fleet, resources(1))
+    host.run("systemctl", "start", names[1])
+    before = [show(host, name, "InvocationID") for name in names[:2]]
+    assert "restart, because unit:many@.service change" in converge(fleet, resources(2))
+    between = [show(host, name, "InvocationID") for name in names[:2]]
+    assert not [one for one, other in zip(before, between, strict=True) if one == other]
+    assert [show(host, name, "Nice") for name in names[:2]] == [["2"], ["2"]]
+    converge(fleet, resources(2, "1h"))
+    assert [" 1h " in show(host, name, "ExecStart")[0] for name in names[:2]] == [True, True]
+    assert not [name for name, was in zip(names, between, strict=False) if show(host, name, "InvocationID") == was]
+    assert is_active(host, names[2]) == "inactive"
+    host.run("systemctl", "disable", "-q", "many@.service", check=False)
+    after = [show(host, name, "InvocationID") for name in names[:2]]
+    converge(fleet, resources(2, "1h"))
+    assert [show(host, name, "InvocationID") for name in names[:2]] == after
+
+
 def test_an_install_section_that_changed_is_followed(fleet: Fleet) -> None:
     converge(fleet, unit("own.service", **{**OWN, "content": SLEEP.replace("multi-user", "graphical")}))
     assert fleet.host.exists(f"{ETC}/graphical.target.wants/own.service")
@@ -253,10 +336,48 @@ def test_a_unit_that_fails_says_why_in_status(fleet: Fleet) -> None:
     status = failing(fleet, limited)
     assert "and systemd has started it again " in status, status
     assert is_active(fleet.host, "limit.service") == "failed"
+    before = unit(
+        "fails.service", content=text.replace("no such port", "ends before").replace("exit 3", "exit 4"), active=True
+    )
+    status = failing(fleet, before.replace("ExecStart=", "ExecStart=/bin/true\\nExecStartPre="))
+    assert "start of fails.service failed: exit status 4 of ExecStartPre=/bin/sh; its journal ends:" in status, status
+    assert "  ends before\n" in status
+    assert "no such port" not in status, "only the run that failed is of interest"
     waiting = unit("waits.service", content=text + "Restart=always\nRestartSec=1h\n", active=True)
     for _ in range(2):
         assert "start of waits.service failed: exit status 3" in failing(fleet, waiting)
     converge(fleet, unit("waits.service", content=SLEEP, active=True))
+
+
+def test_one_that_dies_after_a_while_is_never_called_well(fleet: Fleet) -> None:
+    host = fleet.host
+    text = "[Service]\nExecStart=/bin/sh -c 'echo run >> /run/%n; sleep 3; echo no database >&2; exit 9'\n"
+    again = f"{text}Restart=always\nRestartSec=1\n[Install]\nWantedBy=multi-user.target\n"
+    resources = unit("dies.service", content=text, active=True)
+    resources += unit("again.service", content=again, enabled=True, active=True)
+    fleet.hold(resources)
+    fleet.apply("--confirm-removals")
+    time.sleep(5)
+    for starts in (2, 3):
+        planned = fleet.plan()
+        assert planned.returncode == 2, said(planned)
+        assert "active failed -> true" in planned.stdout, planned.stdout
+        applied = fleet.apply()
+        assert applied.returncode == 4, said(applied)
+        status = host.run("agentctl", "status", check=False).stdout
+        for name in ("dies", "again"):
+            assert f"start of {name}.service failed: exit status 9" in status, status
+        assert status.count("  no database\n") >= 2, status
+        assert json.loads(host.read("/run/gitops-agent/status.json"))["verdict"] == "CRITICAL"
+        assert host.read("/run/dies.service") == "run\n" * starts, "once in each pass"
+        time.sleep(1)
+    time.sleep(6)
+    assert show(host, "again.service", "NRestarts") != ["0"], "systemd goes on by itself"
+    planned = fleet.plan()
+    assert "unit:again.service" in planned.stdout, planned.stdout
+    converge(
+        fleet, unit("dies.service", content=SLEEP, active=True) + unit("again.service", content=SLEEP, active=True)
+    )
 
 
 def test_what_ends_or_is_skipped_is_not_run_again_and_again(fleet: Fleet) -> None:
@@ -383,6 +504,12 @@ def test_what_is_left_to_a_person_is_said_until_it_is_done(fleet: Fleet) -> None
     assert [item["id"] for item in status["owed"]] == ["unit:dbus.service", "unit:mine.service"]
     assert json.loads(host.read("/run/gitops-agent/status.json"))["verdict"] == "WARNING"
     assert show(host, "dbus.service", "InvocationID") + show(host, "mine.service", "InvocationID") == before
+    fleet.apply()
+    for name in ("dbus", "mine"):
+        trail = host.run("agentctl", "log", f"unit:{name}.service").stdout.splitlines()
+        left = [line for line in trail if "pending: restart, because file:/srv/bus changed; " in line]
+        # The bus was owed one for the first text, too; the other was only then started.
+        assert len(left) == (2 if name == "dbus" else 1), trail
     time.sleep(1.1)
     host.run("systemctl", "restart", "mine.service")
     fleet.apply()

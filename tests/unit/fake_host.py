@@ -201,7 +201,8 @@ class FakeHost:
         self.files = FakeFiles()
         self.accounts = FakeAccounts()
         self.programs: dict[str, Program] = {"touch": self._touch}
-        self.journals: dict[str, list[str]] = {}  # by unit, or by invocation
+        self.journals: dict[str, list[str]] = {}  # lines by unit
+        self.written: dict[str, float] = {}  # when lines were written, by the monotonic clock
         self.inputs: list[str] = []  # what was given to the standard input of commands
         self.history: list[str] = []  # every command that was run, for counting them
         self.notices: list[str] = []
@@ -228,8 +229,8 @@ class FakeHost:
         assert self.files.entries == before, f"{argv} changed files"
         return completed
 
-    def journal(self, unit: str, *, invocation: str = "", lines: int = 10) -> Sequence[str]:
-        return self.journals.get(invocation or unit, [])[-lines:]
+    def journal(self, unit: str, *, since: float = 0, lines: int = 10) -> Sequence[str]:
+        return [line for line in self.journals.get(unit, []) if since <= self.written.get(line, since)][-lines:]
 
     def run(self, *argv: str, accept: Sequence[int] = (0,), timeout_seconds: float = 300, stdin: str = "") -> Completed:
         self.inputs += [stdin] if stdin else []

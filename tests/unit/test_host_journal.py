@@ -7,7 +7,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from types import ModuleType
+from datetime import timedelta
+from types import ModuleType, SimpleNamespace
 from typing import Self
 
 import pytest
@@ -30,7 +31,7 @@ class Journal:
     data_threshold = 0
 
     def __enter__(self) -> Self:
-        self._left: Iterator[Message] = reversed(Journal.messages)
+        self._left: Iterator[tuple[int, Message]] = reversed(list(enumerate(Journal.messages, 1)))
         return self
 
     def __exit__(self, *_: object) -> None: ...
@@ -49,12 +50,14 @@ class Journal:
 
     def seek_tail(self) -> None: ...
 
-    def get_previous(self) -> dict[str, Message]:
+    def get_previous(self) -> dict[str, object]:
         Journal.trouble()
         assert self.data_threshold == 8192
-        if (message := next(self._left, None)) is None:
+        if (found := next(self._left, None)) is None:
             return {}
-        return {"PRIORITY": "6", **({"MESSAGE": message} if message else {})}
+        second, message = found
+        written = {"__MONOTONIC_TIMESTAMP": SimpleNamespace(timestamp=timedelta(seconds=second))}
+        return {**written, **({"MESSAGE": message} if message else {})}
 
 
 @pytest.fixture(autouse=True)
@@ -67,8 +70,8 @@ def _reader(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Journal, name, staticmethod(value) if callable(value) else value)
 
 
-def lines(invocation: str = "", count: int = 10) -> Sequence[str]:
-    return LocalView().journal("a.service", invocation=invocation, lines=count)
+def lines(since: float = 0, count: int = 10) -> Sequence[str]:
+    return LocalView().journal("a.service", since=since, lines=count)
 
 
 def test_the_last_lines_come_in_the_order_they_were_written(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,13 +86,16 @@ def test_long_lines_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lines() == ["x" * 1000 + "...", "y" * 1000]
 
 
+def test_none_is_told_that_was_written_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The entries are written one a second."""
+    monkeypatch.setattr(Journal, "messages", ["one", "two", "three"])
+    assert lines(since=2) == ["two", "three"]
+    assert lines(since=4) == []
+
+
 def test_only_what_the_unit_and_systemd_wrote_is_asked_for() -> None:
     """Any process may log a field UNIT; _PID is set by the journal itself."""
-    reader = Journal()
-    under_test._match(reader, "a.service", "12ab")
-    assert Journal.asked == " {'_SYSTEMD_INVOCATION_ID': '12ab'} or {'_PID': '1', 'INVOCATION_ID': '12ab'}"
-    Journal.asked = ""
-    under_test._match(reader, "a.service", "")
+    under_test._match(Journal(), "a.service")
     assert Journal.asked == " {'_SYSTEMD_UNIT': 'a.service'} or {'_PID': '1', 'UNIT': 'a.service'} and this boot"
 
 

@@ -9,7 +9,7 @@ from modules.systemd import look, look_closely
 from modules.unit import Unit
 from tests.unit.fake_host import FakeHost
 from tests.unit.fake_systemd import ETC, FAILING, LIB, ONESHOT, RUN, SERVICE, STATIC, FakeSystemd
-from tests.unit.units import converge, drift_of, state_of
+from tests.unit.units import apply_all, converge, drift_of, state_of
 
 # What is observed
 
@@ -80,6 +80,10 @@ def test_an_alias_is_the_unit_behind_it(host: FakeHost, systemd: FakeSystemd) ->
     systemd.daemon_reload()
     web = Unit(name="web.service", enabled=True, active=True)
     assert state_of(web, host)["alias_of"] == "httpd.service"
+    [error] = apply_all(host, Unit(name="web.service", masked=True))
+    assert error == "web.service is another name of httpd.service; declare that one as masked"
+    disabled = Unit(name="web.service", enabled=False)
+    assert disabled.undo({"enabled": True, "alias_of": "httpd.service"}) == Unit(name="httpd.service", enabled=True)
     assert drift_of(web, host) == {"enabled": Change(False, True)}
     converge(host, web)
     assert systemd.file_state("httpd.service") == "enabled"

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from modules.api import ResourceError, Value, Withheld
-from modules.systemd import Shown, entered_since, jobs_before
+from modules.systemd import Shown, entered_since
 from modules.unit import Unit
 from modules.unit_state import properties
 from tests.unit.convergence import difference
@@ -110,92 +110,6 @@ def test_a_condition_that_stops_holding_while_it_is_started_is_no_failure(host: 
     unit = Unit(name="a.service", active=True)
     assert Unit.apply_all(host, [(unit, {})]) == [None]
     assert systemd.starts["a.service"] == 0
-
-
-# What is said
-
-
-def start(host: FakeHost, systemd: FakeSystemd, **facts: str) -> str:
-    """What is said of a unit whose properties are these after its start."""
-    unit = Unit(name="a.service", active=True, timeout=5)
-    drift = drift_of(unit, host)
-    systemd.facts["a.service"] = facts
-    [error] = Unit.apply_all(host, [(unit, drift)])
-    return str(error)
-
-
-CLEAN = "{ path=/bin/true ; argv[]=/bin/true ; ignore_errors=no ; pid=7 ; code=exited ; status=0 }"
-EXITED = "{ path=/bin/sh ; argv[]=/bin/sh -c { code=exited ; status=9 } ; ignore_errors=no ; pid=7 ; code=exited ; status=4 }"
-KILLED = "{ path=/bin/sh ; argv[]=/bin/sh ; ignore_errors=no ; pid=7 ; code=killed ; status=9/KILL }"
-IGNORED = EXITED.replace("errors=no", "errors=yes")
-
-
-@pytest.mark.parametrize(
-    ("active", "facts", "says"),
-    [
-        ("failed", {"Result": "exit-code", "ExecMainStatus": "203"}, "exit status 203; its journal"),
-        ("failed", {"Result": "exit-code", "ExecStart": CLEAN, "ExecStartPre": EXITED}, "exit status 4 of ExecStartPre=/bin/sh;"),
-        ("failed", {"Result": "exit-code", "ExecStart": EXITED, "ExecMainStatus": "9"}, "exit status 4; its"),
-        ("failed", {"Result": "exit-code", "ExecMount": CLEAN, "ExecUnmount": EXITED}, "exit status 4 of ExecUnmount=/bin/sh;"),
-        ("failed", {"Result": "exit-code", "ExecStartPre": IGNORED}, "failed: exit-code; its journal"),
-        ("failed", {"Result": "exit-code"}, "failed: exit-code; its journal"),
-        ("failed", {"Result": "signal", "ExecStopPost": KILLED}, "killed by signal 9 of ExecStopPost=/bin/sh;"),
-        ("failed", {"Result": "signal", "ExecMainStatus": "9"}, "killed by signal 9"),
-        ("failed", {"Result": "core-dump", "ExecMainStatus": "11"}, "killed by signal 11"),
-        ("failed", {"Result": "timeout"}, "failed: timeout"),
-        ("failed", {"Result": "watchdog"}, "failed: watchdog"),
-        ("failed", {"Result": "oom-kill"}, "failed: oom-kill"),
-        ("failed", {"Result": "resources"}, "failed: resources"),
-        ("failed", {"Result": "start-limit-hit", "NRestarts": "5"}, "start-limit-hit, and systemd has started it again 5 times"),
-        ("activating", {"SubState": "auto-restart", "Result": "exit-code", "ExecMainStatus": "1", "NRestarts": "2", "Job": "7"},
-         "exit status 1, and systemd has started it again 2 times"),
-        ("active", {"SubState": "running", "Result": "success", "NRestarts": "1"}, "it ended at once, and systemd has"),
-        ("activating", {"SubState": "start-pre", "Job": "7"}, "it is still activating (start-pre)"),
-        ("inactive", {"SubState": "dead", "Job": "7"}, "its job still waits for slow.mount, slow.service"),
-        ("inactive", {"SubState": "dead"}, "it is inactive; it ended at once"),
-    ],
-)  # fmt: skip
-def test_a_start_that_fails_says_why(
-    host: FakeHost, systemd: FakeSystemd, active: str, facts: dict[str, str], says: str
-) -> None:
-    systemd.unit("a.service", STATIC)
-    systemd.jobs = "- waiting for job 8 (slow.service/start) - -\n- waiting for job 9 (slow.mount/start) - -\n"
-    systemd.after_start = active
-    said = start(host, systemd, **facts)
-    assert said.startswith("start of a.service failed: ")
-    assert says in said
-
-
-def test_the_last_lines_of_the_journal_are_told(host: FakeHost, systemd: FakeSystemd) -> None:
-    systemd.unit("a.service", STATIC)
-    systemd.after_start = "failed"
-    host.journals["a.service"] = [f"line {number}" for number in range(30)]
-    said = start(host, systemd, Result="exit-code", ExecMainStatus="1").splitlines()
-    assert said[0].endswith("exit status 1; its journal ends:")
-    assert said[1:] == [f"line {number}" for number in range(20, 30)]
-
-
-@pytest.mark.parametrize(
-    ("facts", "line"),
-    [
-        ({"Result": "exit-code"}, "this run"),
-        ({"Result": "exit-code", "NRestarts": "1"}, "any run"),
-        ({"Result": "start-limit-hit", "NRestarts": "5"}, "any run"),
-        ({"Result": "success"}, "any run"),
-    ],
-)
-def test_only_lines_of_the_run_that_failed_are_told(
-    host: FakeHost, systemd: FakeSystemd, facts: dict[str, str], line: str
-) -> None:
-    """What systemd starts again and again may have said nothing yet; of what never ran, the last run tells nothing."""
-    systemd.unit("a.service", STATIC)
-    systemd.after_start = "failed"
-    host.journals |= {"a.service": ["any run"], "12ab": ["this run"]}
-    assert start(host, systemd, InvocationID="12ab", **facts).splitlines()[-1] == line
-
-
-def test_no_other_jobs_no_names(host: FakeHost, systemd: FakeSystemd) -> None:
-    assert jobs_before(host, "a.service") == []
 
 
 # What is never restarted under the agent
