@@ -179,11 +179,14 @@ class _Engine(Client):
             client.unpause(name)
 
     def stop(self, name: str, timeout_seconds: int) -> None:
-        with self.asking(f"container {name} cannot be stopped") as client:
-            client.stop(name, timeout=timeout_seconds)
+        self._tell_to_stop(name, timeout_seconds)
         deadline = time.monotonic() + ANSWER_SECONDS
         while time.monotonic() < deadline and self._listed(name) == "running":  # the list comes after the answer
             time.sleep(POLL_SECONDS)
+
+    def _tell_to_stop(self, name: str, timeout_seconds: int) -> None:
+        with self.asking(f"container {name} cannot be stopped") as client:
+            client.stop(name, timeout=timeout_seconds)
 
     def restart(self, name: str, timeout_seconds: int) -> None:
         with self.asking(f"container {name} cannot be restarted") as client:
@@ -234,15 +237,20 @@ class _Podman(_Engine):
         return newest_digest(reference, self._credentials)  # it has no /distribution
 
     def stop(self, name: str, timeout_seconds: int) -> None:
-        """Wait for its clean-up too, another process, which would take a port away from the container that gets it next."""
-        super().stop(name, timeout_seconds)
-        deadline = time.monotonic() + ANSWER_SECONDS
-        while time.monotonic() < deadline and self._is_cleaning_up(name):
-            time.sleep(POLL_SECONDS)
+        """Wait for its clean-up too, another process, which would take a port away from the container that gets it next.
 
-    def _is_cleaning_up(self, name: str) -> bool:
+        That process also starts again what died before it was told to stop; then it is told once more.
+        """
+        deadline = time.monotonic() + ANSWER_SECONDS
+        status = "running"
+        while status == "running" and time.monotonic() < deadline:
+            self._tell_to_stop(name, timeout_seconds)
+            while (status := self._status(name)) in ("stopping", "stopped") and time.monotonic() < deadline:
+                time.sleep(POLL_SECONDS)
+
+    def _status(self, name: str) -> str:
         found = self._connection.get(f"/v4.0.0/libpod/containers/{quote(name)}/json", {}, missing=None)
-        return found is not None and found["State"]["Status"] in ("stopping", "stopped")
+        return "" if found is None else str(found["State"]["Status"])
 
     def remove(self, name: str, *, anonymous_volumes: bool) -> None:
         """Podman removes none whose network others share; those of ours are made anew by their own resources."""

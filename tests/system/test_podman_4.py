@@ -36,7 +36,8 @@ def test_a_container_with_its_network_and_volume_lives_changes_and_goes(four: Co
 def test_a_failed_version_does_not_come_back_though_it_keeps_its_restart_policy(four: ContainerHost) -> None:
     four.converge(web(four.app.one, restart="always"))
     dying = web(four.app.two, restart="always", command=["sh", "-c", "sleep 0.2; exit 3"])
-    assert "the one before it was put back" in four.refused(dying)
+    said = four.refused(dying)
+    assert "the one before it was put back" in said, said
     assert "this very spec failed" in four.fleet.apply().stdout
     four.engine.run("exec", "web", "sleep", "3")
     standing = four.engine.standing()
