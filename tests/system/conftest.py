@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -138,8 +139,11 @@ class ContainerHost:
         return refused(self.fleet, resources)
 
     def http(self) -> str:
-        """What the container that is published says."""
-        return self.fleet.host.http(PORT)
+        """What the container that is published says; one that was just started may need a moment."""
+        deadline = time.monotonic() + 5
+        while not (said := self.fleet.host.http(PORT)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return said
 
 
 def settings_of(suite: str, held_by: str) -> dict[str, object]:
