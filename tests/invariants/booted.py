@@ -137,14 +137,15 @@ class BootedWorld:
             floor = str(read_floor(str(self.machine.path(f"{STATE}/floor.json"))).get("accepted", "")) or store.recall(
                 FLOOR
             )
-            kept = frozenset(store.inventory()), len(store.owed()), store.recall("in_force")
+            inventory = store.inventory()
+            kept = frozenset(inventory), len(store.owed()), store.recall("in_force")
         file = self.machine.run("cat", f"{RUNTIME}/status.json", check=False).stdout  # in the memory of the host
         status = json.loads(file or "{}")
         return Seen(
             files=_decoded(texts["file"]),
             services={name: _service(texts, name) for name in (APP, WEB)},
             floor=floor, reference=self._reference(),
-            inventory=kept[0], owed=kept[1], held=kept[2], tries=int(texts["tries"]["all"]),
+            inventory=kept[0], pending=frozenset(name for name, entry in inventory.items() if entry.pending), owed=kept[1], held=kept[2], tries=int(texts["tries"]["all"]),
             verdict=VERDICTS[texts["exit"]["status"]],
             conditions=frozenset(found["reason"] for found in status.get("conditions", ())),
             failed=frozenset(found["id"] for found in status.get("problems", ()) if found["result"] == "failed"),

@@ -225,7 +225,8 @@ class FakeWorld:
     def see(self) -> Seen:
         with self.machine.store(writable=False) as store:
             floor = str(read_floor(self.site.floor_path).get("accepted", "")) or store.recall(FLOOR)
-            kept = frozenset(store.inventory()), len(store.owed()), store.recall("in_force")
+            inventory = store.inventory()
+            kept = frozenset(inventory), len(store.owed()), store.recall("in_force")
         status = read_status(self.site.status_path)
         services = {
             name: replace(service, active=self.systemd.active.get(name) == "active")
@@ -233,7 +234,7 @@ class FakeWorld:
         }
         return Seen(
             files=self._files(), services=services, floor=floor, reference=self._reference(),
-            inventory=kept[0], owed=kept[1], tries=self._tries, verdict=status.get("verdict", ""), held=kept[2],
+            inventory=kept[0], pending=frozenset(name for name, entry in inventory.items() if entry.pending), owed=kept[1], tries=self._tries, verdict=status.get("verdict", ""), held=kept[2],
             conditions=frozenset(found["reason"] for found in status.get("conditions", ())),
             failed=frozenset(found["id"] for found in status.get("problems", ()) if found["result"] == "failed"),
         )  # fmt: skip

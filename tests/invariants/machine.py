@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from tests.invariants.model import ASKED, DIED, OFF, OK, RANGE, TIP, UNASKED, UNMOVED, Commit, Model
 from tests.invariants.seen import World
-from tests.invariants.wishes import APP, EVIL, PATHS, READ, SECRET, THEIRS, WEB, Sealed, Wish
+from tests.invariants.wishes import APP, BY_HAND, EVIL, PATHS, READ, SECRET, THEIRS, WEB, Sealed, Wish
 
 Open = Callable[[str, str], World]
 """Opens a world in which commits are verified so, and rolled back when so."""
@@ -19,7 +19,7 @@ Open = Callable[[str, str], World]
 CONTENT = st.sampled_from(["one", "two", "three"])
 PATH, UNIT = st.sampled_from(PATHS), st.sampled_from([APP, WEB])
 FILES = st.dictionaries(PATH, CONTENT, min_size=1)
-TRUSTED, STRANGERS = st.sampled_from(["alice", "alice", "alice", "ops"]), st.sampled_from(["", "mallory"])
+TRUSTED, STRANGERS = st.sampled_from(["alice", "alice", "alice", "ops"]), st.sampled_from(["", "", "mallory"])
 MOMENT = st.integers(min_value=1, max_value=60)
 ALIKE, OLDER = "alike", "older"
 
@@ -146,7 +146,7 @@ class Invariants(RuleBasedStateMachine):
 
     # What must not pass
 
-    @rule(by=STRANGERS, hidden=st.booleans(), at=st.integers(min_value=0, max_value=30))
+    @rule(by=STRANGERS, hidden=st.sampled_from([False, False, True]), at=st.integers(min_value=0, max_value=30))
     def strangers_commit(self, by: str, hidden: bool, at: int) -> None:
         """A commit that nobody trusted has signed, perhaps below one that somebody did."""
         parent = self.model.tip if self.model.passes else self.model.floor
@@ -179,10 +179,20 @@ class Invariants(RuleBasedStateMachine):
     @rule(path=st.sampled_from((*PATHS, SECRET)), wanted=st.booleans())
     def somebody_writes(self, path: str, wanted: bool) -> None:
         """A person writes something, or what Git says already."""
-        text = self.wish.texts.get(path, "by hand") if wanted and path != SECRET else "by hand"
+        text = self.wish.texts.get(path, BY_HAND) if wanted and path != SECRET else BY_HAND
         self.model.wrote(path, text, self.world.see())
         self.world.put(path, text)
         self.count("a file written by hand")
+
+    @rule(path=PATH)
+    def somebody_changes_what_leaves_git(self, path: str) -> None:
+        files = {name: text for name, text in self.wish.files.items() if name != path}
+        if not files or files == self.wish.files:
+            return
+        self.passes()
+        self.somebody_writes(path, wanted=False)
+        self.say(files=files)
+        self.passes()
 
     @rule(path=PATH)
     def somebody_removes(self, path: str) -> None:

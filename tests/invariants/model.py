@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tests.invariants.seen import Seen
-from tests.invariants.wishes import EVIL, FAILS, SECRET, THEIRS, Wish, watched
+from tests.invariants.wishes import BY_HAND, EVIL, FAILS, SECRET, THEIRS, Wish, watched
 
 OFF, TIP, RANGE = "off", "tip", "range"
 ASKED, UNASKED, UNMOVED, DIED = "asked", "unasked", "unmoved", "died"  # what a pass was
@@ -129,6 +129,8 @@ class Model:
     def _judge_removals(self, before: Seen, after: Seen, kind: str, *, approved: bool) -> None:
         """Nothing that is not ours is removed, and what is ours not in numbers that nobody approved."""
         assert self.unowned <= after.files.keys(), "nothing is removed that is not ours"
+        if kind != DIED and "RolledBack" not in after.conditions:
+            assert self._changed_by_others(before) <= after.files.keys(), "what others changed since is not removed"
         here, there = before.files.keys(), after.files.keys()
         self.lost |= {path for path in here - there if f"file:{path}" in before.inventory}
         self.lost -= there
@@ -139,6 +141,11 @@ class Model:
             self.lost = set()
         if kind in (ASKED, UNASKED) and after.held and after.inventory <= self.commits[after.held].wish.ids:
             self.lost, self.basis = set(), len(after.inventory)
+
+    def _changed_by_others(self, seen: Seen) -> set[str]:
+        """Files that say what only a person wrote, and that no interrupted pass was about to write."""
+        return {path for path, text in self.by_hand.items()
+                if text == BY_HAND == seen.files.get(path) and f"file:{path}" not in seen.pending}  # fmt: skip
 
     def _note_reading(self, before: Seen, after: Seen) -> None:
         """Note which services have read what only a person wrote: nobody could know when it is gone before a pass."""

@@ -30,6 +30,7 @@ class Seen:
     floor: str  # the accepted commit, as the agent's own file or database says
     reference: str  # the same, as its clone says
     inventory: frozenset[str]
+    pending: frozenset[str]  # of these, what an interrupted pass left half done
     owed: int  # refreshes
     tries: int  # how often that was tried which can never be applied
     verdict: str  # of the last pass; empty before the first

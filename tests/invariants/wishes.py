@@ -13,6 +13,7 @@ PATHS = tuple(f"/srv/{name}" for name in "abcdefgh")
 THEIRS = ("/srv/theirs-1", "/srv/theirs-2")
 SECRET, FAILS = "/srv/secret", "/srv/fails"
 RELOADED_FOR = (READ, "/srv/b")
+BY_HAND = "by hand"  # what no commit says
 EVIL = "evil"  # how every text begins that nobody may have brought here
 
 
