@@ -19,7 +19,7 @@ from tests.invariants.real import Real
 from tests.invariants.seen import World
 from tests.system.conftest import REPOSITORY_PORT
 
-SEED, RUNS, STEPS = 15, 5, 12
+SEED, RUNS, STEPS = 19, 5, 12
 
 
 @pytest.fixture(scope="module")
