@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 from bench.host import Bench, Command
 from bench.packages import ONE_FILE
 from bench.report import Figure
+from modules.systemd import LATELY_SECONDS
 
 COUNT = 50
 _UNIT = "[Service]\nExecStart=/usr/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n"
 
 
 def running(bench: Bench, count: int) -> list[str]:
-    """So many units, enabled and running; their names."""
+    """So many units, enabled and running for longer than the agent looks twice at what was started; their names."""
     names = [f"bench-{number}.service" for number in range(count)]
     for name in names:
         bench.machine.path(f"/etc/systemd/system/{name}").write_text(_UNIT)
     bench.machine.run("systemctl", "daemon-reload")
     bench.machine.run("systemctl", "enable", "--now", *names)
+    time.sleep(LATELY_SECONDS + 1)
     return names
 
 

@@ -26,7 +26,7 @@ _COMMANDS = (  # what a unit runs, in this order (systemd.service(5), systemd.mo
     *("ExecStopPost", "ExecMount", "ExecUnmount", "ExecRemount", "ExecActivate", "ExecDeactivate"),
 )
 _INVOCATIONS = "/run/systemd/units"  # links that are made anew whenever a unit is started
-_LATELY_SECONDS = 60  # how long a unit that systemd has started again is not taken for one that runs well
+LATELY_SECONDS = 60  # how long a unit that systemd has started again is not taken for one that runs well
 _GENERATED = "/run/systemd/generator"  # made anew by each daemon-reload, before unit files are read
 _CONFIGURED = "/etc/systemd/system"
 _DIRECTORIES = (  # where unit files of the system lie (systemd.unit(5)), but for what systemd itself writes
@@ -67,7 +67,7 @@ class Shown:
     @property
     def keeps_failing(self) -> bool:
         """Whether it runs, and only because systemd has started it again a moment ago."""
-        lately = time.monotonic() - self._at("ActiveEnter") < _LATELY_SECONDS
+        lately = time.monotonic() - self._at("ActiveEnter") < LATELY_SECONDS
         return self.active == "active" and self.restarts > 0 and lately
 
     @property
@@ -241,7 +241,7 @@ def _unchanged(files: FileView, names: Sequence[str]) -> list[str]:
 
 
 def _started_lately(files: FileView, names: Sequence[str]) -> set[str]:
-    since_ns = time.time_ns() - _LATELY_SECONDS * 10**9
+    since_ns = time.time_ns() - LATELY_SECONDS * 10**9
     found = files.lstat(_INVOCATIONS)
     if found is None or found.ctime_ns < since_ns:
         return set()
