@@ -29,7 +29,7 @@ HELP = (
     "Tell whether this host is what Git says, since when, and what to do if it is not. The first line is the verdict."
 )
 EPILOG = "exit status: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (the monitoring-plugin convention)"
-MAX_MORE_LINES = 6  # of a message, after its first line
+MAX_MORE_LINES = 10  # of a message, after its first line
 MAX_SHOWN = 5  # of what left Git and stays
 
 

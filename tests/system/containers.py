@@ -53,6 +53,7 @@ def prepare_podman(host: Machine) -> None:
     host.write("/etc/containers/containers.conf.d/test.conf", PODMAN)
     host.write("/etc/containers/registries.conf.d/test.conf", INSECURE)
     host.write("/etc/resolv.conf", "nameserver 127.0.0.1\n")  # its own name server will not start without
+    host.run("systemctl", "stop", "podman.service")  # one that was started at boot has not read these
     host.run("systemctl", "enable", "--now", "podman.socket")
 
 

@@ -275,7 +275,7 @@ def test_a_kill_at_any_step_of_an_archive_leaves_each_file_old_or_new_in_full(tm
 
 def test_a_kill_at_any_step_of_a_purge_leaves_what_is_declared(tmp_path: Path) -> None:
     directory = tmp_path / "directory"
-    wanted = Purge(path=str(directory), keep=("kept", "sub/kept"), directories=("", "sub"))
+    wanted = Purge(path=str(directory), keep=("kept", "sub/kept"), directories=("", "sub"), packages=True)
 
     def prepare() -> None:
         (directory / "sub").mkdir()

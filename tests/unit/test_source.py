@@ -184,7 +184,9 @@ def test_what_gives_no_sign_of_life_is_ended() -> None:
 
 
 @pytest.mark.processes(reason="isolation is a process of its own")
-@pytest.mark.parametrize("ending", [lambda alive: os.kill(os.getpid(), 9), lambda alive: os._exit(0), lambda alive: 1 / 0])
+@pytest.mark.parametrize(
+    "ending", [lambda alive: os.kill(os.getpid(), 9), lambda alive: os._exit(0), lambda alive: 1 / 0]
+)
 def test_what_dies_is_told(ending: object) -> None:
     with pytest.raises(Died):
         run_isolated(ending, 5)  # type: ignore[arg-type]
