@@ -10,6 +10,7 @@ from modules.systemd import Shown, commands_of, jobs_before, look_closely
 
 _STEADY_SECONDS = 1.0  # how long a service that says nothing of itself is watched after its start
 _WATCHED_SECONDS = 10.0  # how long one is watched that died young before
+_EARLY_SECONDS = 0.5  # by so much a process may speak before systemd, busy with others, notes that it started
 _SILENT = ("simple", "exec", "idle")  # types of services that count as started as soon as their process is there
 _ENDED = {"exit-code": "exited", "signal": "killed", "core-dump": "dumped"}  # Result -> how a process ended
 
@@ -70,7 +71,7 @@ def last_words(host: HostView, shown: Shown) -> str:
     again = shown.restarts or shown.waits_to_restart
     alone = shown.detail("Result") not in ("", "success") and not again
     try:
-        lines = host.journal(shown.id, since=shown.began_seconds if alone else 0)
+        lines = host.journal(shown.id, since=max(0, shown.began_seconds - _EARLY_SECONDS) if alone else 0)
     except ResourceError as error:
         return f"; its journal cannot be read: {error}"
     return "\n".join(("; its journal ends:", *lines)) if lines else "; its journal is empty"

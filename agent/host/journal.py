@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,7 +12,6 @@ from modules.api import ResourceError
 
 _SYNC_SECONDS = 10.0
 _READ_SECONDS = 10.0
-_AHEAD_SECONDS = 3600.0  # later than any entry
 _MEMORY = 256 << 20  # bytes that the child may take beside what it begins with; the files, which it maps, do not count
 _FIELD = 8 << 10  # bytes that are taken in of each field of an entry
 _LINE = 1_000  # characters that are given of each line
@@ -76,7 +74,7 @@ def _match(reader: Any, unit: str) -> None:  # noqa: ANN401  (systemd.journal.Re
 
 
 def _newest_first(reader: Any, since: float) -> Iterator[str]:  # noqa: ANN401  (systemd.journal.Reader)
-    reader.seek_realtime(time.time() + _AHEAD_SECONDS)  # from the tail, systemd 252 passes over entries of alternatives
+    reader.seek_tail()
     while (entry := reader.get_previous()) and entry["__MONOTONIC_TIMESTAMP"].timestamp.total_seconds() >= since:
         message = entry.get("MESSAGE", "")
         yield message.decode(errors="replace") if isinstance(message, bytes) else str(message)

@@ -198,7 +198,9 @@ def test_a_reader_that_leaves_is_no_error(site: Site) -> None:
 def test_an_interrupted_pass_says_so_and_the_next_goes_on(site: Site, number: int) -> None:
     site.hold(ONE + "  - file: /etc/b\n    content: x\n    validate: [sh, -c, 'sleep 2', '%s']\n"
               "  - symlink: /etc/link\n    target: a\n    after: ['file:/etc/b']\n")  # fmt: skip
-    with subprocess.Popen(site.command("apply"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    # What starts the tests in the background may have it ignore SIGINT.
+    command = ["env", "--default-signal=INT", *site.command("apply")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 20
         while not list((site.root / "etc").glob(".*")) and time.monotonic() < deadline:
             time.sleep(0.05)

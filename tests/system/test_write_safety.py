@@ -187,10 +187,10 @@ def test_nothing_outside_is_touched_while_names_are_swapped_for_links(arena: Pat
     before = snapshot(arena / "outside")
     results: Counter[str] = Counter()
     host, swapped = LocalHost(), 0
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 50
     with attacked(arena, "outside") as swaps_done:
         tries = moves(str(arena / "arena" / "d"))
-        while time.monotonic() < deadline and (swapped < 20_000 or results.total() < 10_000):
+        while time.monotonic() < deadline and (swapped < 20_000 or results["done"] < 1_000):
             swapped = swaps_done()
             try:
                 random.choice(tries)(host)
@@ -201,7 +201,7 @@ def test_nothing_outside_is_touched_while_names_are_swapped_for_links(arena: Pat
     assert snapshot(arena / "outside") == before
     assert swapped >= 5_000, "the attacker was too slow for the test to mean anything"
     print(f"{swapped} swaps, {results}")
-    assert results["done"] >= 500, results
+    assert results["done"] >= 100, results
     assert any("make the link as root" in reason for reason in results), results
 
 

@@ -48,7 +48,7 @@ class Journal:
     def this_boot(self) -> None:
         Journal.asked += " this boot"
 
-    def seek_realtime(self, realtime: float) -> None: ...
+    def seek_tail(self) -> None: ...
 
     def get_previous(self) -> dict[str, object]:
         Journal.trouble()

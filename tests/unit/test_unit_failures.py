@@ -92,7 +92,7 @@ def test_only_lines_of_the_run_that_failed_are_told(
     """What systemd starts again and again may have said nothing yet; of what never ran, the last run tells nothing."""
     systemd.unit("a.service", STATIC)
     systemd.after_start = "failed"
-    host.journals["a.service"], host.written = ["any run", "this run"], {"any run": 6.9, "this run": 7.0}
+    host.journals["a.service"], host.written = ["any run", "this run"], {"any run": 6.4, "this run": 6.9}
     assert start(host, systemd, InactiveExitTimestampMonotonic="7000000", **facts).splitlines()[1] == line
 
 
