@@ -80,7 +80,7 @@ def swaps(outside: str) -> list[Callable[[], None]]:
         return plant
 
     def sub_to_link() -> None:
-        os.rename("d/sub", f"d/moved-{random.random()}")
+        os.rename("d/sub", f"d/moved-{random.randrange(20)}")  # more would keep the agent busy with them
         os.symlink(f"{outside}/sub", "d/sub")
 
     def sub_back() -> None:
@@ -201,7 +201,7 @@ def test_nothing_outside_is_touched_while_names_are_swapped_for_links(arena: Pat
     assert snapshot(arena / "outside") == before
     assert swapped >= 5_000, "the attacker was too slow for the test to mean anything"
     print(f"{swapped} swaps, {results}")
-    assert results["done"] >= 100, results
+    assert results["done"] >= 200, results
     assert any("make the link as root" in reason for reason in results), results
 
 
