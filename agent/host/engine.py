@@ -22,6 +22,7 @@ from modules.api import Engine, Json, ResourceError, Unsupported
 OLDEST_API, NEWEST_API = (1, 41), (1, 44)  # what we speak: Docker 20.10 and Podman 4 to Docker 29
 POLL_SECONDS = 0.1
 MAX_LOG_CHARACTERS = 2000
+_PORT_TRIES = 60  # the 22nd was the last that Podman 5 needed
 
 
 def open_engine(choice: EngineChoice) -> Engine:
@@ -235,6 +236,20 @@ class _Podman(_Engine):
         from agent.host.registry import newest_digest
 
         return newest_digest(reference, self._credentials)  # it has no /distribution
+
+    def start(self, name: str) -> None:
+        """Try again while the port is taken: after a start that failed, Podman itself has it until it next collects garbage.
+
+        That is after some number of requests, not a time.
+        """
+        for _ in range(_PORT_TRIES - 1):
+            try:
+                return super().start(name)
+            except ResourceError as error:
+                if "address already in use" not in str(error):
+                    raise
+            time.sleep(POLL_SECONDS)
+        return super().start(name)
 
     def stop(self, name: str, timeout_seconds: int) -> None:
         """Wait for its clean-up too, another process, which would take a port away from the container that gets it next.

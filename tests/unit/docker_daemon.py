@@ -29,6 +29,7 @@ class Daemon:
 
     address: str
     api: str = "1.41"
+    is_podman: bool = False
     answers: dict[str, Answer | Callable[[], Answer]] = field(default_factory=dict)
     asked: list[tuple[str, dict[str, list[str]]]] = field(default_factory=list)
     bodies: list[Any] = field(default_factory=list)
@@ -61,6 +62,8 @@ class Handler(BaseHTTPRequestHandler):
         data = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Api-Version", self.daemon.api)
+        if self.daemon.is_podman:
+            self.send_header("Libpod-Api-Version", "5.4.2")
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()

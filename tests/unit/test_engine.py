@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any, cast
 
 import pytest
@@ -78,19 +79,21 @@ def running(seconds: float = 0, **state: Any) -> dict[str, Any]:
     return {"Name": "/web", "RestartCount": 0, "State": {"Status": "running", "Running": True, **state}}
 
 
-def settle(daemon: Daemon, engine: Engine, *states: dict[str, Any], healthy_seconds: float = 5) -> tuple[Any, float]:
+def settle(
+    daemon: Daemon, engine: Engine, *states: dict[str, Any], steady_seconds: float = 0.3, healthy_seconds: float = 5
+) -> tuple[Any, float]:
     """Play these inspections, the last for ever; what it settled on, and after how many seconds."""
     left = list(states)
     daemon.answers["GET /v1.41/containers/web/json"] = lambda: (200, left.pop(0) if len(left) > 1 else left[0])
     engine.inspect("none")  # loads the library
     started = time.monotonic()
-    found = engine.settled("web", steady_seconds=0.3, healthy_seconds=healthy_seconds)
+    found = engine.settled("web", steady_seconds=steady_seconds, healthy_seconds=healthy_seconds)
     return found, time.monotonic() - started
 
 
 def test_a_steady_container_settles_after_the_steady_time(daemon: Daemon, engine: Engine) -> None:
     _, seconds = settle(daemon, engine, running())
-    assert 0.3 <= seconds < 2
+    assert 0.3 <= seconds < 5
 
 
 @pytest.mark.parametrize(
@@ -102,9 +105,9 @@ def test_a_steady_container_settles_after_the_steady_time(daemon: Daemon, engine
     ],
 )
 def test_what_has_failed_is_known_at_once(daemon: Daemon, engine: Engine, end: dict[str, Any]) -> None:
-    found, seconds = settle(daemon, engine, end)
+    found, seconds = settle(daemon, engine, end, steady_seconds=20)
     assert found == end
-    assert seconds < 0.25
+    assert seconds < 10
 
 
 def test_a_health_check_is_waited_for(daemon: Daemon, engine: Engine) -> None:
@@ -117,7 +120,7 @@ def test_a_health_check_is_waited_for(daemon: Daemon, engine: Engine) -> None:
 def test_a_health_check_is_not_waited_for_without_end(daemon: Daemon, engine: Engine) -> None:
     found, seconds = settle(daemon, engine, running(Health={"Status": "starting"}), healthy_seconds=0.5)
     assert found["State"]["Health"]["Status"] == "starting"
-    assert 0.5 <= seconds < 2
+    assert 0.5 <= seconds < 5
 
 
 def test_a_container_that_is_removed_meanwhile_is_said(engine: Engine) -> None:
@@ -126,6 +129,30 @@ def test_a_container_that_is_removed_meanwhile_is_said(engine: Engine) -> None:
 
 
 # Changing
+
+
+@pytest.mark.parametrize(("taken", "tries"), [(0, 1), (3, 4), (1000, 5)])
+def test_a_port_that_podman_itself_holds_is_tried_for_again(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch, taken: int, tries: int
+) -> None:
+    monkeypatch.setattr(engine_module, "_PORT_TRIES", 5)
+    monkeypatch.setattr(engine_module, "POLL_SECONDS", 0.01)
+    daemon.is_podman = True
+    start = "POST /v1.41/containers/web/start"
+    answers = iter([(500, {"message": "listen tcp4 127.0.0.1:80: bind: address already in use"})] * taken)
+    daemon.answers[start] = lambda: next(answers, (204, b""))
+    with pytest.raises(ResourceError, match="address already in use") if taken > 5 else nullcontext():
+        open_engine(daemon.address).start("web")
+    assert [path for path, _ in daemon.asked].count(start) == tries
+
+
+def test_another_failure_to_start_is_not_tried_again(daemon: Daemon) -> None:
+    daemon.is_podman = True
+    daemon.answers["POST /v1.41/containers/web/start"] = (500, {"message": "no such program"})
+    with pytest.raises(ResourceError, match="no such program"):
+        open_engine(daemon.address).start("web")
+    assert [path for path, _ in daemon.asked].count("POST /v1.41/containers/web/start") == 1
+
 
 PULL = "POST /v1.41/images/create"
 

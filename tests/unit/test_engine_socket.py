@@ -7,7 +7,6 @@ import json
 import os
 import socketserver
 import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -58,10 +57,8 @@ def test_an_engine_that_has_stopped_is_said(daemon: Daemon) -> None:
 def test_an_engine_that_says_nothing_is_waited_for_a_while(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_socket, "ANSWER_SECONDS", 0.1)
     daemon.answers["GET /_ping"] = HANG
-    started = time.monotonic()
     with pytest.raises(ResourceError, match="does not answer: timed out"):
         open_engine(daemon.address)
-    assert time.monotonic() - started < 0.9
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="missing root: the test becomes another user")

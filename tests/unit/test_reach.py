@@ -68,7 +68,7 @@ def test_a_body_that_drips_is_read_for_as_long_as_was_said() -> None:
         began = time.monotonic()
         status, text = reach.http(f"http://127.0.0.1:{port}/", 0.5)
         assert (status, set(text)) == (200, {"x"})
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 3.5
 
 
 @pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH_9.2\r\n"])
