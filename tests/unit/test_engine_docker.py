@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from typing import Any, cast
 
 import pytest
 
-from agent.host import engine as engine_module
 from agent.host import engine_client
+from agent.host import engine_docker as engine_module
 from agent.host.engine_errors import explained
 from modules.api import Engine, ResourceError
 from tests.unit.docker_daemon import HANG, Answer, Daemon, serving
@@ -129,30 +128,6 @@ def test_a_container_that_is_removed_meanwhile_is_said(engine: Engine) -> None:
 
 
 # Changing
-
-
-@pytest.mark.parametrize(("taken", "tries"), [(0, 1), (3, 4), (1000, 5)])
-def test_a_port_that_podman_itself_holds_is_tried_for_again(
-    daemon: Daemon, monkeypatch: pytest.MonkeyPatch, taken: int, tries: int
-) -> None:
-    monkeypatch.setattr(engine_module, "_PORT_TRIES", 5)
-    monkeypatch.setattr(engine_module, "POLL_SECONDS", 0.01)
-    daemon.is_podman = True
-    start = "POST /v1.41/containers/web/start"
-    answers = iter([(500, {"message": "listen tcp4 127.0.0.1:80: bind: address already in use"})] * taken)
-    daemon.answers[start] = lambda: next(answers, (204, b""))
-    with pytest.raises(ResourceError, match="address already in use") if taken > 5 else nullcontext():
-        open_engine(daemon.address).start("web")
-    assert [path for path, _ in daemon.asked].count(start) == tries
-
-
-def test_another_failure_to_start_is_not_tried_again(daemon: Daemon) -> None:
-    daemon.is_podman = True
-    daemon.answers["POST /v1.41/containers/web/start"] = (500, {"message": "no such program"})
-    with pytest.raises(ResourceError, match="no such program"):
-        open_engine(daemon.address).start("web")
-    assert [path for path, _ in daemon.asked].count("POST /v1.41/containers/web/start") == 1
-
 
 PULL = "POST /v1.41/images/create"
 
