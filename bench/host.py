@@ -69,6 +69,7 @@ class Bench:
             made.commit({"fleet.yaml": "format: 1\n", "hosts/web-01.yaml": f"resources:\n{resources}", **(files or {})})
             shutil.copytree(made.bare, self.machine.path(f"{place}/fleet.git"))
         settings = {"repository": f"{place}/fleet.git", "state_dir": f"{place}/state", "runtime_dir": f"/run/{name}"}
+        settings["health_soak"] = "0s"  # while a revision is new, passes look at its health as well
         text = "".join(f"{key}: {value}\n" for key, value in settings.items())
         self.machine.write(f"{place}/agent.yaml", text)
         return Command(("/usr/bin/agentctl", "apply", "--config", place))

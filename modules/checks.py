@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar, Self
 
-from modules.api import Resource, ResourceError, Watcher
+from modules.api import Json, Resource, ResourceError, Watcher
 from modules.check_fields import ADDRESS, AGE, ARGV, CONTAINER, SECONDS, STATUS, UNIT, URL
 from modules.fields import ABSOLUTE_PATH, BOOLEAN, NAME, TEXT, identity, option
 
@@ -205,17 +205,29 @@ class ContainerCheck(Check, kind="container", identity="name"):
 
     def ask(self, host: Watcher) -> Seen:
         """Ask the engine."""
-        entry = host.engine.containers([self.name]).get(self.name)
-        if entry is None:
-            return Seen(Health.DEGRADED, f"container {self.name} does not exist")
-        state, status = str(entry["State"]), str(entry.get("Status", ""))
-        if state != "running":
-            return Seen(Health.DEGRADED, f"container {self.name} is {state} ({status})")
-        if "(unhealthy)" in status:
-            return Seen(Health.DEGRADED, f"container {self.name} is unhealthy by its own check")
-        if "(health: starting)" in status:
-            return Seen(Health.PROGRESSING, f"container {self.name} is starting")
-        return HEALTHY
+        return self.ask_all(host, [self])[0]
+
+    @classmethod
+    def ask_all(cls, host: Watcher, checks: Sequence[Self]) -> list[Seen]:
+        """Ask the engine once for all."""
+        try:
+            found = host.engine.containers([check.name for check in checks])
+        except ResourceError as error:
+            return [Seen(Health.UNKNOWN, str(error))] * len(checks)
+        return [_judge_container(check.name, found.get(check.name)) for check in checks]
+
+
+def _judge_container(name: str, entry: Json | None) -> Seen:
+    if entry is None:
+        return Seen(Health.DEGRADED, f"container {name} does not exist")
+    state, status = str(entry["State"]), str(entry.get("Status", ""))
+    if state != "running":
+        return Seen(Health.DEGRADED, f"container {name} is {state} ({status})")
+    if "(unhealthy)" in status:
+        return Seen(Health.DEGRADED, f"container {name} is unhealthy by its own check")
+    if "(health: starting)" in status:
+        return Seen(Health.PROGRESSING, f"container {name} is starting")
+    return HEALTHY
 
 
 _KINDS: tuple[type[Check], ...] = (Http, Tcp, CommandCheck, UnitCheck, ContainerCheck, FileAge)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, cast
 
 import pytest
@@ -123,6 +124,16 @@ def test_container(host: FakeHost) -> None:
     ]:
         entries["web"] = {"State": state, "Status": status}
         assert ask(check, host)[0] is expected, status
+
+
+def test_one_list_answers_for_all_containers(host: FakeHost) -> None:
+    asked: list[Sequence[str]] = []
+    entries = {"web": {"State": "running"}, "db": {"State": "exited"}}
+    host.containers = FakeEngine("app:1")
+    host.containers.containers = lambda names: asked.append(names) or entries  # type: ignore[method-assign, func-returns-value]
+    seen = ContainerCheck.ask_all(host, [ContainerCheck(name=name) for name in ("web", "db", "gone")])
+    assert [each.health for each in seen] == [WELL, ILL, ILL]
+    assert asked == [["web", "db", "gone"]]
 
 
 def test_one_that_breaks_is_unknown_and_alone(host: FakeHost) -> None:
