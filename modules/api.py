@@ -561,12 +561,17 @@ class Resource:
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in skipped}
 
     def observe(self, host: HostView) -> State:
-        """What the host shows of it. Only reads. Raises ResourceError."""
-        raise TypeError(f"{type(self).__name__} has neither observe nor observe_all; host {host.root}")
+        """What the host shows of it. Only reads. Raises ResourceError. A kind has this or `observe_all`, each by the other."""
+        (found,) = self.observe_all(host, [self])
+        if isinstance(found, ResourceError):
+            raise found
+        return found
 
     def apply(self, host: Host, drift: Drift) -> None:
-        """Close the drift, which is never empty. Raises ResourceError."""
-        raise TypeError(f"{type(self).__name__} has neither apply nor apply_all; host {host.root}, {len(drift)} drifts")
+        """Close the drift, which is never empty. Raises ResourceError. A kind has this or `apply_all`, each by the other."""
+        (error,) = self.apply_all(host, [(self, drift)])
+        if error is not None:
+            raise error
 
     def refresh(self, host: Host, action: str) -> None:
         """Deliver an owed refresh if it runs; what is stopped stays stopped. Raises ResourceError, also Withheld."""

@@ -217,22 +217,10 @@ class Container(Resource, kind="container", identity="name"):
         except ResourceError as error:
             return [error] * len(wanted)
 
-    def observe(self, host: HostView) -> State:
-        """What the engine's list shows of it. Raises ResourceError, also for a container that somebody else made."""
-        (seen,) = self.observe_all(host, [self])
-        if isinstance(seen, ResourceError):
-            raise seen
-        return seen
-
     @classmethod
     def apply_all(cls, host: Host, steps: Sequence[tuple[Self, Drift]]) -> list[ResourceError | None]:
         """Make, replace, start, stop or remove each."""
         return _holder(host).apply(host, [(resource._held(), drift) for resource, drift in steps])  # noqa: SLF001
-
-    def apply(self, host: Host, drift: Drift) -> None:
-        """As a batch of one. Raises ResourceError."""
-        if error := self.apply_all(host, [(self, drift)])[0]:
-            raise error
 
     def refresh(self, host: Host, action: str) -> None:  # noqa: ARG002  (restart is the only one)
         """Restart it if it runs. Raises ResourceError."""

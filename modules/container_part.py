@@ -95,13 +95,6 @@ class Part(Resource, kind="", identity="name"):
         """Put a container into the new one. Raises ResourceError."""
         raise TypeError(f"{type(self).__name__} holds no {name} of {engine.program} at {len(place)} places")
 
-    def observe(self, host: HostView) -> State:
-        """What the engine, and systemd under Quadlet, show of it. Raises ResourceError."""
-        (seen,) = self.observe_all(host, [self])
-        if isinstance(seen, ResourceError):
-            raise seen
-        return seen
-
     @classmethod
     def observe_all(cls, host: HostView, wanted: Sequence[Self]) -> list[Observation]:
         """Each from the engine; their units in one call."""
@@ -131,11 +124,6 @@ class Part(Resource, kind="", identity="name"):
             "labels": pairs(chosen(found.get("Labels"), self.labels)),
         }
         return {"ensure": "present", "driver": found["Driver"], **self.shown(found), **mine, **unit}
-
-    def apply(self, host: Host, drift: Drift) -> None:
-        """As a batch of one. Raises ResourceError."""
-        if error := self.apply_all(host, [(self, drift)])[0]:
-            raise error
 
     @classmethod
     def apply_all(cls, host: Host, steps: Sequence[tuple[Self, Drift]]) -> list[ResourceError | None]:

@@ -153,12 +153,6 @@ class Edit(Resource, kind="", identity="path"):
             return words
         return SECRET if words == self.goal else ANOTHER
 
-    def apply(self, host: Host, drift: Drift) -> None:
-        """As a batch of one."""
-        for error in self.apply_all(host, [(self, drift)]):
-            if error is not None:
-                raise error
-
     @classmethod
     def apply_all(cls, host: Host, steps: Sequence[tuple[Self, Drift]]) -> list[ResourceError | None]:
         """Each file once, with all edits of it."""

@@ -214,18 +214,6 @@ class Package(Resource, kind="package", identity="name"):
             return None
         return type(self)(name=self.name, ensure="absent")
 
-    def observe(self, host: HostView) -> State:
-        """Read the package manager's database. Raises ResourceError, Unsupported where there is none."""
-        found = self.observe_all(host, [self])[0]
-        if isinstance(found, ResourceError):
-            raise found
-        return found
-
-    def apply(self, host: Host, drift: Drift) -> None:
-        """Install or remove this one. Raises ResourceError."""
-        if error := self.apply_all(host, [(self, drift)])[0]:
-            raise error
-
     @classmethod
     def observe_all(cls, host: HostView, wanted: Sequence[Self]) -> list[Observation]:
         """One read of the database; the archives are asked, once, only when something is missing or to be the latest."""

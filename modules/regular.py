@@ -158,12 +158,6 @@ class Regular(Attributed, kind="", identity="path"):
                 observations.append(error)
         return observations
 
-    def apply(self, host: Host, drift: Drift) -> None:
-        """As a batch of one."""
-        for error in self.apply_all(host, [(self, drift)]):
-            if error is not None:
-                raise error
-
     @classmethod
     def apply_all(cls, host: Host, steps: Sequence[tuple[Self, Drift]]) -> list[ResourceError | None]:
         """All new contents are written beside their targets, flushed together, and renamed."""

@@ -113,18 +113,6 @@ class Timer(Resource, kind="timer", identity="name"):
         """The timer is stopped, and both of its files are removed."""
         return type(self)(name=self.name, ensure="absent") if prior.get("ensure") == "absent" else None
 
-    def observe(self, host: HostView) -> State:
-        """Both units together. Raises ResourceError."""
-        found = self.observe_all(host, [self])[0]
-        if isinstance(found, ResourceError):
-            raise found
-        return found
-
-    def apply(self, host: Host, drift: Drift) -> None:
-        """Write both units and start the timer, or the reverse. Raises ResourceError."""
-        if error := self.apply_all(host, [(self, drift)])[0]:
-            raise error
-
     def refresh(self, host: Host, action: str) -> None:
         """Have the timer follow its new schedule. Raises ResourceError."""
         self.schedule.refresh(host, action)

@@ -225,18 +225,6 @@ class Unit(Resource, kind="unit", identity="name"):
         content = self.text.content if prior.get("content", ABSENT) != ABSENT else None
         return type(self)(name=self.name, content=content, dropins=dropins or nothing, timeout=self.timeout)
 
-    def observe(self, host: HostView) -> State:
-        """What systemd shows of it. Raises ResourceError."""
-        found = self.observe_all(host, [self])[0]
-        if isinstance(found, ResourceError):
-            raise found
-        return found
-
-    def apply(self, host: Host, drift: Drift) -> None:
-        """Enable, start, mask it, or the reverse. Raises ResourceError."""
-        if error := self.apply_all(host, [(self, drift)])[0]:
-            raise error
-
     def refresh(self, host: Host, action: str) -> None:
         """Restart or reload it if it runs. Raises ResourceError with the last lines of its journal, or Withheld."""
         from modules.unit_changes import Refresh, refresh_unit

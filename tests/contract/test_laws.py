@@ -49,6 +49,17 @@ def look(world: World) -> HostView:
     return cast("HostView", View(world.host))
 
 
+@pytest.mark.parametrize("kind", KIND_NAMES)
+@pytest.mark.parametrize("one", ["observe", "apply"])
+def test_a_kind_says_how_it_is_done_for_one_or_for_many(kind: str, one: str) -> None:
+    """The base has each by the other: with neither they would call each other for ever."""
+    said = [getattr(kind_named(kind), name) for name in (one, f"{one}_all")]
+    assert [getattr(way, "__func__", way) for way in said] != [
+        getattr(Resource, one),
+        getattr(Resource, f"{one}_all").__func__,
+    ]
+
+
 def every(table: Mapping[str, tuple[Any, ...]]) -> list[Any]:
     return [pytest.param(case, id=f"{kind}-{number}") for kind in KIND_NAMES for number, case in enumerate(table[kind])]
 
