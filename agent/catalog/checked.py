@@ -7,13 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from agent.catalog import Suspension
-from agent.catalog.typed import Reader, build, unknown_names
+from agent.catalog.typed import Reader, build, named, unknown_names
 from agent.documents import Block
-from agent.errors import ManifestInvalid, Place, Problem, gather, nearest
+from agent.errors import ManifestInvalid, Place, Problem, gather
 from agent.manifest import Declaration, Manifest
 from agent.manifest.structure import SUSPEND_KEYS, check_keys, problem
 from modules.checks import CHECKS, Check
-from modules.fields import describe
 
 META = {"when"}
 
@@ -42,13 +41,8 @@ def name_problems(declared: Iterable[tuple[object, Place]]) -> Iterator[Problem]
 
 
 def _kind(item: object, place: Place) -> tuple[Block, type[Check]]:
-    if not isinstance(item, Block) or not item:
-        raise problem(place, f"a check is a mapping such as `http: http://localhost/`, not {describe(item)}")
-    name = next(iter(item))
-    if name not in CHECKS:
-        known = ", ".join(CHECKS)
-        raise problem(place, f'unknown check "{name}"{nearest(name, CHECKS)}; the first key is one of {known}')
-    return item, CHECKS[name]
+    block, name = named(item, place, CHECKS, ("a check", "check", "http: http://localhost/"))
+    return block, CHECKS[name]
 
 
 def suspension_of(manifest: Manifest) -> Suspension | None:

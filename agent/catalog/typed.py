@@ -122,13 +122,24 @@ def unknown_names(
 
 
 def _kind(item: object, place: Place) -> tuple[Block, type[Resource]]:
+    block, name = named(item, place, KIND_NAMES, ("a resource", "kind", "file: /etc/motd"))
+    return block, kind_named(name)
+
+
+def named(item: object, place: Place, known: Collection[str], words: tuple[str, str, str]) -> tuple[Block, str]:
+    """What is declared, and the known name that is its first key. Raises ManifestInvalid.
+
+    `words` are what it is, what its name is called, and one as it may be written.
+    """
+    what, noun, example = words
     if not isinstance(item, Block) or not item:
-        raise problem(place, f"a resource is a mapping such as `file: /etc/motd`, not {describe(item)}")
+        raise problem(place, f"{what} is a mapping such as `{example}`, not {describe(item)}")
     name = next(iter(item))
-    if name not in KIND_NAMES:
-        known = ", ".join(KIND_NAMES)
-        raise problem(place, f'unknown kind "{name}"{nearest(name, KIND_NAMES)}; the first key is one of {known}')
-    return item, kind_named(name)
+    if name not in known:
+        raise problem(
+            place, f'unknown {noun} "{name}"{nearest(name, known)}; the first key is one of {", ".join(known)}'
+        )
+    return item, name
 
 
 def _unknown_field(kind: type[Any], label: str, key: str, meta: Iterable[str] = META) -> str:
