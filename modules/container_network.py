@@ -110,7 +110,10 @@ def _place(engine: Engine, name: str, network: str) -> Json:
     """A container's names and address in a network, to be given to it again."""
     found = engine.inspect(name) or {}
     place = found.get("NetworkSettings", {}).get("Networks", {}).get(network) or {}
-    aliases = [alias for alias in place.get("Aliases") or () if not str(found.get("Id", "")).startswith(alias)]
+    short = str(found.get("Id", ""))[
+        :12
+    ]  # which the engine itself adds; an alias that an id begins with is no short id
+    aliases = [alias for alias in place.get("Aliases") or () if alias != short]
     address = {"IPAMConfig": place["IPAMConfig"]} if place.get("IPAMConfig") else {}
     return {"Aliases": aliases, **address}
 
