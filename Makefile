@@ -31,7 +31,7 @@ check: venv ## the inner loop: lint, types, import contracts, unit tests
 	@$(BIN)/ruff format -q --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo >/dev/null || $(BIN)/lint-imports
-	@$(BIN)/python -m pytest -q tests/unit tests/contract
+	@$(BIN)/python -m pytest -q -n auto tests/unit tests/contract
 
 test: venv ## everything, on real hosts too; a skip is a failure when CI is set
 	@tests/provision

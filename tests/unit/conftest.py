@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +17,18 @@ from tests.unit.following import Following
 from tests.unit.site import Site
 from tests.unit.terminal import Terminal
 from tests.unit.world import World
+
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # a disk would be waited for, by each of thousands
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A directory of the test's own, in memory where that can be had; it goes with the test, and so does what is beside it."""
+    above = Path(tempfile.mkdtemp(prefix="unit-", dir=MEMORY)).resolve()
+    made = above / "t"  # short: a socket in it must have a name of a hundred bytes
+    made.mkdir()
+    yield made
+    shutil.rmtree(above, ignore_errors=True)
 
 
 @pytest.fixture
