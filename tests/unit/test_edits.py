@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from configparser import RawConfigParser
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ CONF = "# comment\nPort 22\nPort 2222\nListen a\n"
 MARKED = "a\n# BEGIN gitops-agent\nold\n# END gitops-agent\nz\n"
 SPACED = MARKED.replace("a\n#", "a\n\n#").replace("z", "\nz")
 AROUND = {"blank_before": True, "blank_after": True}
-INI = "top = 0\n\n[one]\na = 1\n  b: 2\n#c = 3\n\n[two]\na=1\n"
+INI = "top = 0\n\n[one]\n  b: 2\na = 1\n#c = 3\n\n[two]\na=1\n"
 
 LINES: list[tuple[str, dict[str, Any], str, str]] = [
     ("added at the end", {"text": "x"}, "a\n", "a\nx\n"),
@@ -147,6 +148,19 @@ INIS: list[tuple[str, dict[str, Any], str, str]] = [
     ("a section that comes twice", {"section": "s", "key": "n", "value": "1"}, "[s]\na=1\n[t]\n[s]\nb=1\n", "[s]\na=1\n[t]\n[s]\nb=1\nn = 1\n"),
     ("a section with a comment", {"section": "s", "key": "a", "value": "2"}, "[s] ; why\na=1\n", "[s] ; why\na=2\n"),
     ("a value with the separator in it", {"key": "a", "value": "b=c"}, "a=b\n", "a=b=c\n"),
+    ("a value that goes on, indented", {"key": "a", "value": "9"}, "a = 1\n  2\n\n# c\n\t3\nb = 4\n", "a = 9\nb = 4\n"),
+    ("a value that begins in the next line", {"key": "a", "value": "9"}, "a =\n    1\n    2\n", "a =9\n"),
+    ("a value that goes on after a backslash", {"key": "a", "value": "9"}, "a=1 \\\n2 \\\n 3\nb=4\n", "a=9\nb=4\n"),
+    ("a backslash that is one", {"key": "a", "value": "9"}, "a=1\\\\\nb=4\n", "a=9\nb=4\n"),
+    ("its first line is as wished", {"key": "a", "value": "1"}, "a = 1\n  2\n", "a = 1\n"),
+    ("a value that goes on, absent", {"key": "a", "ensure": "absent"}, "a = 1\n  2\n\nb = 3\n", "\nb = 3\n"),
+    ("commented out with all of it", {"key": "a", "ensure": "absent", "comment": True}, "a = 1\n  2\nb=3\n", "#a = 1\n#  2\nb=3\n"),
+    ("the rest of a value is no setting", {"key": "2", "value": "9"}, "a =\n  2 = 1\n", "a =\n  2 = 1\n2 = 9\n"),
+    ("the rest of a value is no section", {"section": "s", "key": "n", "value": "1"}, "a = 1 \\\n2\n[s]\n", "a = 1 \\\n2\n[s]\nn = 1\n"),
+    ("new, after a value that goes on", {"section": "s", "key": "n", "value": "1"}, "[s]\na = 1\n  2\n\n[t]\n", "[s]\na = 1\n  2\nn = 1\n\n[t]\n"),
+    ("all of a section is indented", {"section": "s", "key": "b", "value": "9"}, "[s]\n\ta = 1\n\tb = 2\n\tc = 3\n", "[s]\n\ta = 1\n\tb = 9\n\tc = 3\n"),
+    ("nothing goes on where there is no mark", {"key": "Port", "value": "1", "separator": " "}, "Match x\n  Port 2\n", "Match x\n  Port 1\n"),
+    ("in sync, whatever the next line is", {"key": "a", "value": "1"}, "a = 1\n  b = 2\n", "a = 1\n  b = 2\n"),
     ("an empty section", {"section": "one", "key": "a", "value": "1"}, "[one]\n[two]\n", "[one]\na = 1\n[two]\n"),
 ]  # fmt: skip
 
@@ -166,6 +180,15 @@ def test_a_text_before_and_after(edit: Edit, before: str, after: str) -> None:
         assert edit.found(after) == edit.goal, "and it is found"
 
 
+def test_a_reader_of_continued_values_finds_only_that_one_changed() -> None:
+    text = "[s]\na = 1\n  2\n\n  3\nb =\n  x\n  y: z\nc = 4\n"
+    for edit in (Ini(path="/x", section="s", key="a", value="9"), Ini(path="/x", section="s", key="n", value="9")):
+        before, after = RawConfigParser(), RawConfigParser()
+        before.read_string(text)
+        after.read_string(edit.edited(text))
+        assert dict(after["s"]) == {**before["s"], str(edit.key): "9"}
+
+
 @pytest.mark.parametrize(
     ("edit", "text", "said"),
     [
@@ -174,6 +197,12 @@ def test_a_text_before_and_after(edit: Edit, before: str, after: str) -> None:
         (Block(path="/x", text="x"), "# BEGIN gitops-agent\n", "repair or remove them by hand"),
         (Block(path="/x", text="x"), "# END gitops-agent\n# BEGIN gitops-agent\n", "repair or remove them by hand"),
         (Block(path="/x", text="x"), MARKED + MARKED, "repair or remove them by hand"),
+        (Ini(path="/x", key="a", value="9"), "a =\n  b = 1\n", "line 2 of /x may be a setting, or the rest of"),
+        (Ini(path="/x", key="a", ensure="absent"), "a =\n  b = 1\n", "line 2 of /x may be a setting, or the rest of"),
+        (Ini(path="/x", key="b", value="9"), "a =\n  b = 1\n", "line 2 of /x may be a setting, or the rest of"),
+        (Ini(path="/x", key="a", value="9"), "a=1 \\\nb=2\n", "line 2 of /x may be a setting, or the rest of"),
+        (Ini(path="/x", key="n", value="9"), "a=1 \\\n", "line 1 of /x ends in a backslash"),
+        (Ini(path="/x", section="s", key="n", value="9"), "a=1 \\\n", "line 1 of /x ends in a backslash"),
     ],
 )
 def test_what_cannot_be_edited_is_left_and_said(edit: Edit, text: str, said: str) -> None:
