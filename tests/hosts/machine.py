@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.hosts import control_groups
+from tests.hosts.control_groups import ControlGroups
 from tests.hosts.images import CACHE, Image, overlay
 from tests.hosts.network import Proxy, Server, socket_inside
 
@@ -28,11 +30,11 @@ ENVIRONMENT = {
 
 
 class Machine:
-    """A booted host while its `with` block runs."""
+    """A booted host while its `with` block runs; with `limits`, one in which memory and processes can be limited."""
 
     _count = 0
 
-    def __init__(self, image: Image, name: str = "web-01") -> None:
+    def __init__(self, image: Image, name: str = "web-01", *, limits: bool = False) -> None:
         sweep()
         Machine._count += 1
         self.name = name
@@ -40,7 +42,7 @@ class Machine:
         self._home = CACHE / "machines" / f"{os.getpid()}-{Machine._count}"
         self.root = self._home / "root"
         self._stack = contextlib.ExitStack()
-        self._group = _group_of(self._home)
+        self._groups = ControlGroups(self._home.name, limits=limits)
         self.leader = 0
 
     def __enter__(self) -> Self:
@@ -71,21 +73,22 @@ class Machine:
 
     def _boot(self) -> None:
         self._console = (self._home / "console").open("wb")
+        how, runs, unified = self._groups.booting()
         command = [
             "setpriv",
             "--pdeathsig",
             "TERM",
         ]  # a host does not outlive the tests that booted it, however they end
-        command += ["systemd-nspawn", "-D", str(self.root), "--boot", "--register=no", "--keep-unit", "--console=pipe"]
+        command += ["systemd-nspawn", "-D", str(self.root), *how, "--register=no", "--keep-unit", "--console=pipe"]
         command += ["--private-network", "--capability=all", "--system-call-filter=add_key keyctl bpf", "--quiet"]
         command += [f"--bind={self._home / engine}:{path}" for engine, path in STORES.items()]
-        command.append(f"--machine=t{os.getpid()}-{Machine._count}")
+        command += [f"--machine=t{os.getpid()}-{Machine._count}", *runs]
         self._process = subprocess.Popen(
-            [*self._in_own_group(), *command],
+            [*self._groups.entering(), *command],
             stdin=subprocess.DEVNULL,
             stdout=self._console,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
+            env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": unified},
             start_new_session=True,
         )
         try:
@@ -93,14 +96,6 @@ class Machine:
         except BaseException:
             self._end()
             raise
-
-    def _in_own_group(self) -> list[str]:
-        """What starts a command in a control group of its own: hosts that shared one would remove each other's units'."""
-        if self._group is None:
-            return []
-        _remove_group(self._group)  # of an earlier boot
-        self._group.mkdir(exist_ok=True)
-        return ["sh", "-ec", 'echo $$ >"$1/cgroup.procs"; shift; exec "$@"', "-", str(self._group)]
 
     def _await_running(self) -> None:
         deadline = time.monotonic() + BOOT_SECONDS
@@ -128,7 +123,7 @@ class Machine:
             except subprocess.TimeoutExpired:
                 self.power_cut()
         self._console.close()
-        _remove_group(self._group)
+        self._groups.remove()
 
     def power_cut(self) -> None:
         """End every process of the host at once, as a power cut does."""
@@ -245,26 +240,10 @@ def _child_of(pid: int) -> int:
     return 0
 
 
-def _group_of(home: Path) -> Path | None:
-    """The control group of a machine in the unified hierarchy; None where that is not mounted."""
-    mounts = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines())
-    at = next((fields[4] for fields in mounts if fields[fields.index("-") + 1] == "cgroup2"), None)
-    return Path(at, f"gitops-agent-test-{home.name}") if at else None
-
-
-def _remove_group(group: Path | None) -> None:
-    """Remove a control group that nothing runs in any more, with all below it."""
-    if group is None or not group.exists():
-        return
-    for directory, _, _ in os.walk(group, topdown=False):
-        with contextlib.suppress(OSError):  # something is still ending in it
-            os.rmdir(directory)
-
-
 def sweep() -> None:
     """Clear away the machines of test runs that were killed."""
     for home in (CACHE / "machines").glob("*-*"):
         if not Path(f"/proc/{home.name.partition('-')[0]}").exists():
             subprocess.run(["umount", "--lazy", str(home / "root")], check=False, capture_output=True)
             shutil.rmtree(home, ignore_errors=True)
-            _remove_group(_group_of(home))
+    control_groups.sweep()

@@ -161,13 +161,15 @@ def on(request: pytest.FixtureRequest, deb: Path, tmp_path_factory: pytest.TempP
 
 
 @contextmanager
-def container_host(suite: str, held_by: str, deb: Path, folder: Path) -> Iterator[ContainerHost]:
-    """A host with an engine, and with images in a registry on its loopback."""
+def container_host(
+    suite: str, held_by: str, deb: Path, folder: Path, *, limits: bool = False
+) -> Iterator[ContainerHost]:
+    """A host with an engine, and with images in a registry on its loopback; with `limits`, those of containers hold."""
     image = images.with_engine(suite) if suite == "bookworm" else images.with_engines(suite)
     if (suite, held_by) == ("bookworm", "podman"):
         image = images.Image(suite, (images.RUNTIME, (*images.PODMAN, "runc", "iptables", "python3-docker")))
     with ExitStack() as stack:
-        host = stack.enter_context(Machine(image))
+        host = stack.enter_context(Machine(image, limits=limits))
         host.install(deb)
         program = "docker" if held_by == "docker" else "podman"
         if program == "podman":
