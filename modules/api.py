@@ -64,6 +64,9 @@ class Unrestorable(ResourceError):
 
 Observation = State | ResourceError
 
+AS_UNIT = "as unit:"
+"""The beginning of a key that a container, network or volume provides: the unit that it is where systemd holds it."""
+
 
 @dataclass(frozen=True)
 class Content:
@@ -306,8 +309,11 @@ class Engine(EngineView, Protocol):
         """Whether one that does not run was stopped by a request to the engine, or with the engine, and did not end by itself.
 
         It is asked of the events that the engine remembers; when it remembers none of the start, it has started later
-        itself.
+        itself, or so much has happened since that nobody can tell, which counts as an end by itself.
         """
+
+    def ran_out_of_memory(self, name: str) -> bool:
+        """Whether the kernel ended it, or something in it, for lack of memory: the last time, or lately by the engine's events."""
 
     def logs(self, name: str, lines: int) -> str:
         """The last lines a container wrote, to both streams; bounded."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar, Self
 
-from modules.api import Json, Resource, ResourceError, Watcher
+from modules.api import EngineView, Json, Resource, ResourceError, Watcher
 from modules.check_fields import ADDRESS, AGE, ARGV, CONTAINER, SECONDS, STATUS, UNIT, URL
 from modules.fields import ABSOLUTE_PATH, BOOLEAN, NAME, TEXT, identity, option
 
@@ -212,12 +212,12 @@ class ContainerCheck(Check, kind="container", identity="name"):
         """Ask the engine once for all."""
         try:
             found = host.engine.containers([check.name for check in checks])
+            return [_judge_container(host.engine, check.name, found.get(check.name)) for check in checks]
         except ResourceError as error:
             return [Seen(Health.UNKNOWN, str(error))] * len(checks)
-        return [_judge_container(check.name, found.get(check.name)) for check in checks]
 
 
-def _judge_container(name: str, entry: Json | None) -> Seen:
+def _judge_container(engine: EngineView, name: str, entry: Json | None) -> Seen:
     if entry is None:
         return Seen(Health.DEGRADED, f"container {name} does not exist")
     state, status = str(entry["State"]), str(entry.get("Status", ""))
@@ -227,7 +227,9 @@ def _judge_container(name: str, entry: Json | None) -> Seen:
         return Seen(Health.DEGRADED, f"container {name} is unhealthy by its own check")
     if "(health: starting)" in status:
         return Seen(Health.PROGRESSING, f"container {name} is starting")
-    return HEALTHY
+    from modules.container_health import keeps_restarting
+
+    return Seen(Health.HEALTHY, "", str(keeps_restarting(engine, name, entry)))
 
 
 _KINDS: tuple[type[Check], ...] = (Http, Tcp, CommandCheck, UnitCheck, ContainerCheck, FileAge)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from modules.api import Content, Drift, Host, HostView, Observation, Resource, ResourceError, State, Value
+from modules.api import AS_UNIT, Content, Drift, Host, HostView, Observation, Resource, ResourceError, State, Value
 from modules.container_fields import (
     ARGV,
     CONTAINER_NAME,
@@ -172,8 +172,8 @@ class Container(Resource, kind="container", identity="name"):
         return [text for text, wrong in checks.items() if wrong]
 
     def provides(self) -> Sequence[str]:
-        """Name it for those that share its network."""
-        return () if self.ensure == "absent" else (f"{SHARED}{self.name}",)
+        """Name it for those that share its network, and as a unit."""
+        return () if self.ensure == "absent" else (f"{SHARED}{self.name}", f"{AS_UNIT}{self.name}.service")
 
     def needs(self) -> Sequence[tuple[str, ...]]:
         """The engine, its image, networks and volumes, and what it mounts from the host."""

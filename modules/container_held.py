@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from modules.api import Content, Drift, EngineView, Host, HostView, Json, Observation, ResourceError, State
-from modules.container_health import refuse_stranger
+from modules.container_health import keeps_restarting, refuse_stranger
 from modules.container_images import ALWAYS, newest
 from modules.container_secrets import SecretFiles
 from modules.container_spec import Spec, made_with
@@ -91,7 +91,8 @@ def _seen(engine: EngineView, held: Held, found: Mapping[str, Json]) -> Observat
         refuse_stranger(engine, held.name, labels)
     except ResourceError as error:
         return {"ensure": _condition(entry), "spec": "somebody else's"} if held.adopt else error
-    state = {"ensure": _condition(entry), **made_with(labels)}
+    restarts = keeps_restarting(engine, held.name, entry)
+    state = {"ensure": "restarting" if restarts else _condition(entry), **made_with(labels)}
     if _lost_its_network(engine, held, entry, found.get(held.shared_with)):
         state |= {"network_mode": f"{held.fields['network_mode']}, replaced since", "spec": None}
     return {**state, **moved(engine, held, entry["ImageID"])}

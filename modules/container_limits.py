@@ -21,9 +21,9 @@ from modules.container_values import (
     texts,
 )
 from modules.fields import FieldType, Lookup, describe
+from modules.sizes import SIZES
 
 _SIZE = re.compile(r"([0-9]{1,15})([bkmg]?)b?", re.IGNORECASE)
-_SIZES = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _ULIMITS = frozenset(
     [
         "as",
@@ -50,7 +50,7 @@ _UNLIMITED = -1
 
 def _size(value: object, _lookup: Lookup) -> int:
     match = _SIZE.fullmatch(str(value)) if isinstance(value, (str, int)) and not isinstance(value, bool) else None
-    size = int(match[1]) * _SIZES[match[2].lower()] if match else 0
+    size = int(match[1]) * SIZES[match[2].lower()] if match else 0
     if not 1 <= size < 1 << 60:
         raise ValueError(f"must be a size such as 512m or 2g, not {value!r}")
     return size

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
 from modules.api import (
+    AS_UNIT,
     Drift,
     Engine,
     EngineView,
@@ -48,8 +49,9 @@ class Part(Resource, kind="", identity="name"):
         return {**named, "labels": {**(self.labels or {}), OURS_LABEL: self.what}}
 
     def provides(self) -> Sequence[str]:
-        """Its name, for the containers that use it."""
-        return () if self.ensure == "absent" else (f"{self.what}:{self.name}",)
+        """Its name, for the containers that use it, and as a unit."""
+        unit = f"{AS_UNIT}{self.name}-{self.what}.service"
+        return () if self.ensure == "absent" else (f"{self.what}:{self.name}", unit)
 
     def needs(self) -> Sequence[tuple[str, ...]]:
         """The engine."""

@@ -15,7 +15,7 @@ from datetime import datetime
 
 from modules.api import Engine, Json, ResourceError
 from modules.container_fields import FAILED, NEW, OLD
-from modules.container_health import check, labels_of, refuse_stranger
+from modules.container_health import check, labels_of, lack_of_memory, refuse_stranger
 from modules.container_images import IMAGES_LABEL, Brought, bring, discard, record, recorded
 from modules.container_spec import SPEC_LABEL
 
@@ -124,9 +124,10 @@ class Place:
         since = datetime.fromisoformat(failed["Created"])
         if 0 <= time.time() - since.timestamp() < RETRY_SECONDS:
             program, name = self.engine.program, self.name + FAILED
+            killed = lack_of_memory(self.engine, name, failed)
             raise ResourceError(
-                f"this very spec failed at {since:%H:%M} UTC, so the container before it stays for now "
-                f"(`{program} logs {name}` tells why); commit another, or `{program} rm {name}` to try again"
+                f"this very spec failed at {since:%H:%M} UTC{', ' if killed else ''}{killed}, so the container before it "
+                f"stays for now (`{program} logs {name}` tells why); commit another, or `{program} rm {name}` to try again"
             )
 
     def _replace(self, found: Json, options: Json, networks: Mapping[str, Json], *, running: bool) -> None:

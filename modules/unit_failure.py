@@ -6,12 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 
 from modules.api import Host, HostView, ResourceError
+from modules.sizes import size_text
 from modules.systemd import Shown, commands_of, jobs_before, look_closely
 
 _STEADY_SECONDS = 1.0  # how long a service that says nothing of itself is watched after its start
 _WATCHED_SECONDS = 10.0  # how long one is watched that died young before
 _EARLY_SECONDS = 0.5  # by so much a process may speak before systemd, busy with others, notes that it started
 _SILENT = ("simple", "exec", "idle")  # types of services that count as started as soon as their process is there
+_OUT_OF_MEMORY, _BY_FORCE, _LIMITS = "oom-kill", "killed by signal 9", ("MemoryMax", "MemoryLimit")
 _ENDED = {"exit-code": "exited", "signal": "killed", "core-dump": "dumped"}  # Result -> how a process ended
 
 
@@ -85,7 +87,19 @@ def reason(host: HostView, shown: Shown) -> str:
     result = shown.detail("Result")
     if result in ("", "success"):
         return f"it ended at once{again}" if shown.restarts else ""
-    return (_process(host, shown, result) or result) + again
+    if result == _OUT_OF_MEMORY:
+        return f"killed for lack of memory{_of_limit(host, shown)}{again}"
+    ended = _process(host, shown, result) or result
+    limit = _of_limit(host, shown) if ended == _BY_FORCE else ""  # of version 1 control groups systemd cannot tell
+    return ended + (f", perhaps for lack of memory{limit}" if limit else "") + again
+
+
+def _of_limit(host: HostView, shown: Shown) -> str:
+    """How much memory it may have, in brackets and with what to do; empty when as much as it likes."""
+    asked = ("systemctl", "--no-pager", "show", f"--property={','.join(_LIMITS)}", "--", shown.id)
+    found = dict(line.partition("=")[::2] for line in host.probe(*asked).stdout.splitlines())
+    limits = [f"{name}={size_text(int(found[name])).upper()}" for name in _LIMITS if found.get(name, "").isdecimal()]
+    return f" ({limits[0]}; raise it, or find what in it needs so much)" if limits else ""
 
 
 def _process(host: HostView, shown: Shown, result: str) -> str:

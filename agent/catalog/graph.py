@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from agent.catalog.typed import Typed
 from agent.errors import ManifestInvalid, Problem, nearest
 from agent.manifest.structure import problem
+from modules.api import AS_UNIT
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,9 @@ def _of_several_owners(resources: Sequence[Typed]) -> Iterator[Problem]:
         for key in dict.fromkeys([*paths, *typed.resource.provides()]):
             first = typed if key.startswith("in:") else owners.setdefault(key, typed)
             if first.resource.id != typed.resource.id:
-                message = f"{typed.resource.id} and {first.resource.id} (at {first.place}) are the same thing; keep one"
-                yield Problem(typed.place, message)
+                same = f"would both be {key.removeprefix(AS_UNIT)} under Quadlet; rename one"
+                same = same if key.startswith(AS_UNIT) else "are the same thing; keep one"
+                yield Problem(typed.place, f"{typed.resource.id} and {first.resource.id} (at {first.place}) {same}")
     for typed in resources:
         for first in (owners[key] for key in typed.resource.excludes() if key in owners):
             message = f"{typed.resource.id} and {first.resource.id} (at {first.place}) each say what is in it; keep one"

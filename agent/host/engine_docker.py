@@ -9,15 +9,20 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from urllib.parse import quote
 
 from agent.host.engine_choice import DOCKER
 from agent.host.engine_client import ANSWER_SECONDS, Client
+from agent.host.engine_events import Events
+from agent.proxy import Proxy
 from modules.api import Json, ResourceError
 
 POLL_SECONDS = 0.1
 MAX_LOG_CHARACTERS = 2000
+_RETIRE_TRIES = 50
+_ENDED = re.compile(
+    "update a stopped container|container (is )?not running|update --resources"
+)  # of runc, crun, Podman
 
 
 class DockerEngine(Client):
@@ -91,16 +96,15 @@ class DockerEngine(Client):
 
     def was_stopped(self, name: str) -> bool:
         found = self.inspect(name)
-        if found is None:
-            return True
-        since = int(datetime.fromisoformat(found["Created"]).timestamp())
-        asked = {"container": [found["Id"]], "type": ["container"]}
-        query = {"filters": json.dumps(asked), "since": str(since), "until": f"{time.time():.9f}", "stream": "false"}
-        try:
-            seen = {entry.get("Action") for entry in self._connection.lines(f"/v{self._version}/events", query)}
-        except ResourceError:
-            return True  # an engine that keeps no events
-        return "start" not in seen or not seen.isdisjoint(("kill", "stop"))
+        return found is None or self._events.tell_of_a_stop(found)
+
+    def ran_out_of_memory(self, name: str) -> bool:
+        found = self.inspect(name)
+        return found is not None and (found["State"].get("OOMKilled") or self._events.tell_of_lack_of_memory(found))
+
+    @property
+    def _events(self) -> Events:
+        return Events(self._connection, self._version)
 
     def logs(self, name: str, lines: int) -> str:
         with self.asking(f"the log of container {name} cannot be read") as client:
@@ -168,6 +172,17 @@ class DockerEngine(Client):
             client.rename(name, new_name)
 
     def retire(self, name: str) -> None:
+        """Ask again of one that has ended and the engine has not noticed yet: it would change what runs, and cannot."""
+        for _ in range(_RETIRE_TRIES - 1):
+            try:
+                return self._retire(name)
+            except ResourceError as error:
+                if not _ENDED.search(str(error)):
+                    raise
+            time.sleep(POLL_SECONDS)
+        return self._retire(name)
+
+    def _retire(self, name: str) -> None:
         with self.asking(f"the restart policy of container {name} cannot be changed") as client:
             client.update_container(name, restart_policy={"Name": "no"})
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 _PREFIX = "gitops-agent-test-"
 _INHERITED = ("cpuset.cpus", "cpuset.mems")  # empty in a new group, which nothing can enter before they are given
-_BOOT = 'for group in /sys/fs/cgroup/*; do mount -o remount,bind,rw "$group"; done; exec /lib/systemd/systemd'
+_BOOT = 'for group in /sys/fs/cgroup/*; do mount -o remount,bind,rw "$group"; done; exec /lib/systemd/systemd SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1'
 
 
 class _Hierarchy(NamedTuple):
@@ -45,7 +45,8 @@ class ControlGroups:
     def booting(self) -> tuple[Sequence[str], Sequence[str], str]:
         """For systemd-nspawn: its options, what it runs, and the value of SYSTEMD_NSPAWN_UNIFIED_HIERARCHY.
 
-        Of version 1 it mounts all controllers read only, which systemd takes for not being there when it starts.
+        Of version 1 it mounts all controllers read only, which systemd takes for not being there when it starts; newer
+        systemd wants to be told that version 1 is meant.
         """
         if self.legacy:
             return ("--kill-signal=SIGRTMIN+4",), ("sh", "-ec", _BOOT), "0"

@@ -51,6 +51,7 @@ class FakeEngine:
         return {
             "Id": found["Id"],
             "State": found["State"]["Status"],
+            "Status": found.get("Status", "Up 2 hours"),
             "Labels": found["Config"]["Labels"],
             "HostConfig": host,
             "ImageID": found["Image"],
@@ -67,6 +68,9 @@ class FakeEngine:
 
     def was_stopped(self, name: str) -> bool:
         return name in self.stopped_from_outside
+
+    def ran_out_of_memory(self, name: str) -> bool:
+        return bool(self.standing[name]["State"].get("OOMKilled"))
 
     def logs(self, name: str, lines: int) -> str:
         return f"last words of {self.standing[name]['Config']['Image']}\n"

@@ -44,6 +44,14 @@ CASES: dict[str, tuple[Files, str]] = {
         host(MOTD, "directory: /etc/motd"),
         "hosts/web-01.yaml:4: directory:/etc/motd and file:/etc/motd (at hosts/web-01.yaml:2) are the same thing; keep one",
     ),
+    "a container and a network that would be one unit": (
+        host("container_network: app", "container: app-network\n    image: app"),
+        "hosts/web-01.yaml:3: container:app-network and container_network:app (at hosts/web-01.yaml:2) would both be",
+    ),
+    "a container and a volume that would be one unit": (
+        host("container: app-volume\n    image: app", "container_volume: app"),
+        "would both be app-volume.service under Quadlet; rename one",
+    ),
     "unknown kind": (
         host(MOTD, "fiel: /etc/issue"),
         'hosts/web-01.yaml:4: unknown kind "fiel"; did you mean file?',

@@ -139,21 +139,6 @@ def test_a_batch_is_started_before_any_of_it_is_watched(host: Host, engine: Fake
     assert engine.watched == [("aa", 2), ("cc", 2)]
 
 
-def test_one_that_keeps_restarting_is_said_to(host: Host, engine: FakeEngine) -> None:
-    converge(web(restart="always"), host)
-    engine.standing["web"] |= {"RestartCount": 4}
-    engine.standing["web"]["State"] |= {"Status": "restarting", "Restarting": True}
-    with pytest.raises(ResourceError, match="keeps restarting, 4 times by now; its last lines: last words"):
-        converge(web(restart="always"), host)
-
-
-def test_one_that_only_just_runs_again_has_not_stayed_up(host: Host, engine: FakeEngine) -> None:
-    converge(web(ensure="stopped", restart="always"), host)
-    engine.standing["web"] |= {"RestartCount": 1}
-    with pytest.raises(ResourceError, match="keeps restarting, 1 times by now"):
-        converge(web(restart="always"), host)
-
-
 def test_a_strangers_container_is_refused_at_the_first_look(host: Host, engine: FakeEngine) -> None:
     engine.create("web", {"Image": "app:1"})
     for ensure in ("running", "stopped", "absent"):
@@ -276,7 +261,7 @@ def test_its_place_in_the_order() -> None:
     assert ("package:python3-docker",) in needs
     assert any("package:docker.io" in keys for keys in needs)
     assert any("unit:docker.service" in keys for keys in needs)
-    assert container.provides() == ("container:web",)
+    assert "container:web" in container.provides()
     assert ("container:web",) in web(network_mode="container:web").needs()
 
 

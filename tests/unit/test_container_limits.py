@@ -9,6 +9,7 @@ import pytest
 from modules import container_limits as limits
 from modules import container_networks as networks
 from modules.fields import FieldType
+from modules.sizes import size_text
 from tests.unit.test_container_fields import parse
 
 TAKEN: list[tuple[FieldType, object, object]] = [
@@ -76,3 +77,9 @@ def test_taken_in_one_form(kind: FieldType, value: Any, canonical: object) -> No
 def test_refused_with_the_reason(kind: FieldType, value: Any, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse(kind, value)
+
+
+@pytest.mark.parametrize(("size", "text"), [(1 << 24, "16m"), (3 << 30, "3g"), (1536 << 10, "1536k"), (1001, "1001")])
+def test_a_size_is_said_as_it_may_be_written(size: int, text: str) -> None:
+    assert size_text(size) == text
+    assert parse(limits.SIZE, text) == size

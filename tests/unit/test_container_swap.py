@@ -93,6 +93,17 @@ def test_one_that_failed_lately_does_not_take_the_old_one_down_again(engine: Fak
     assert engine.running() == ["web"]
 
 
+def test_one_that_was_killed_for_lack_of_memory_is_held_back_with_that_reason(engine: FakeEngine) -> None:
+    wanted = options(2, command=FAILING, memory=1 << 24)
+    with pytest.raises(ResourceError, match="was put back"):
+        Place(engine, "web").make(wanted, running=True)
+    engine.standing["web" + FAILED]["State"]["OOMKilled"] = True
+    with pytest.raises(
+        ResourceError, match=r"UTC, killed for lack of memory \(limit 16m\), so the container before it"
+    ):
+        Place(engine, "web").make(wanted, running=True)
+
+
 def test_one_that_was_stopped_from_outside_has_not_failed_and_one_that_ended_so_by_itself_has(
     engine: FakeEngine,
 ) -> None:

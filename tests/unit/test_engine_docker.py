@@ -47,30 +47,6 @@ def test_the_log_is_bounded_and_decoded_whatever_it_holds(
     assert any(query.get("tail") == ["5"] for _, query in daemon.asked)
 
 
-@pytest.mark.parametrize(
-    ("actions", "stopped"),
-    [
-        (["create", "start", "die"], False),
-        (["create", "start", "oom", "die"], False),
-        (["create", "start", "kill", "die", "stop"], True),
-        (["create", "start", "kill", "die"], True),
-        ([], True),  # the engine has started since
-        (None, True),
-    ],
-)
-def test_who_ended_a_container_is_told_from_the_engines_events(
-    daemon: Daemon, engine: Engine, actions: list[str] | None, stopped: bool
-) -> None:
-    found = {"Name": "/web", "Id": "ab12", "Created": "2026-01-01T00:00:00.123456789Z"}
-    daemon.answers["GET /v1.41/containers/web/json"] = (200, found)
-    lines = b"".join(json.dumps({"Action": action}).encode() + b"\n" for action in actions or ())
-    daemon.answers["GET /v1.41/events"] = (500, {"message": "none"}) if actions is None else (200, lines)
-    assert engine.was_stopped("web") is stopped
-    (query,) = (query for path, query in daemon.asked if path == "GET /v1.41/events")
-    assert json.loads(query["filters"][0])["container"] == ["ab12"]
-    assert query["since"] == ["1767225600"]
-
-
 # Settling
 
 
@@ -204,6 +180,17 @@ CHANGES: list[tuple[str, Callable[[Engine], object], str]] = [
     ("removed", lambda engine: engine.remove("web", anonymous_volumes=True), "DELETE /v1.41/containers/web"),
     ("changed", lambda engine: engine.retire("web"), "POST /v1.41/containers/web/update"),
 ]
+
+
+def test_a_container_that_has_just_ended_is_retired_once_the_engine_knows(daemon: Daemon, engine: Engine) -> None:
+    ended = (500, {"message": "Cannot update container ab12: cannot update a stopped container: unknown"})
+    left: list[Answer] = [ended, ended, (200, {})]
+    daemon.answers["POST /v1.41/containers/web/update"] = lambda: left.pop(0)
+    engine.retire("web")
+    assert left == []
+    daemon.answers["POST /v1.41/containers/web/update"] = (500, {"message": "no"})
+    with pytest.raises(ResourceError, match="the restart policy of container web cannot be changed: no"):
+        engine.retire("web")
 
 
 @pytest.mark.parametrize(("what", "change", "path"), CHANGES)
