@@ -14,7 +14,6 @@ from urllib.parse import quote
 from agent.host.engine_choice import DOCKER
 from agent.host.engine_client import ANSWER_SECONDS, Client
 from agent.host.engine_events import Events
-from agent.proxy import Proxy
 from modules.api import Json, ResourceError
 
 POLL_SECONDS = 0.1

@@ -42,6 +42,11 @@ def restarts(on: ContainerHost) -> int:
     return int(on.engine.inspect("web", "{{json .RestartCount}}"))
 
 
+def plain(text: str) -> str:
+    """The text as if the engine had heard of the lack before the end; a busy one hears of it later, and "perhaps" is said."""
+    return text.replace("killed, perhaps for lack", "killed for lack")
+
+
 def wait_for(what: Callable[[], bool]) -> None:
     await_that(what, SECONDS)
 
@@ -71,12 +76,12 @@ def test_limits_are_those_of_the_control_groups(on: ContainerHost) -> None:
 @pytest.mark.parametrize("restart", ["always", "on-failure:2", "no"])
 def test_one_that_needs_more_than_it_may_have_fails_for_that_reason(on: ContainerHost, restart: str) -> None:
     on.converge(NOTHING)
-    assert f"{KILLED}{NEXT_STEP}" in on.refused(hungry(on, restart))
+    assert f"{KILLED}{NEXT_STEP}" in plain(on.refused(hungry(on, restart)))
     again = on.fleet.apply()
     assert again.returncode == 4
-    assert KILLED in again.stdout
+    assert KILLED in plain(again.stdout)
     said = on.fleet.host.run("agentctl", "status", check=False).stdout
-    assert KILLED in said
+    assert KILLED in plain(said)
     assert "0 in sync, 1 failed" in said
 
 
@@ -87,13 +92,13 @@ def test_the_version_before_it_is_put_back_and_it_is_held_back(on: ContainerHost
     made = on.engine.inspect("web")["Id"]
     said = on.refused(hungry(on, restart))
     assert "the new container failed, and the one before it was put back" in said, said
-    assert f"{KILLED}{NEXT_STEP}" in said
+    assert f"{KILLED}{NEXT_STEP}" in plain(said)
     assert on.engine.inspect("web")["Id"] == made
     assert on.http() == "one"
     with Client(on.fleet.host) as client:
         said = on.fleet.apply().stdout
     assert "this very spec failed" in said
-    assert f"UTC, {KILLED}, so the container before it stays" in said
+    assert f"UTC, {KILLED}, so the container before it stays" in plain(said)
     assert client.answers == {"one"}
     assert on.engine.standing()[FAILED] == "exited", "it does not come back by itself"
 
@@ -109,10 +114,10 @@ def test_one_that_ran_well_and_begins_to_loop_is_called_ill_until_it_has_enough(
     assert "ensure restarting -> running" in planned.stdout
     applied = on.fleet.apply()
     assert applied.returncode == 4, applied.stdout
-    assert KILLED in applied.stdout
+    assert KILLED in plain(applied.stdout)
     host.run("systemctl", "start", UNIT)
     wait_for(lambda: host.run("agentctl", "status", check=False).returncode == 2)
-    assert KILLED in host.run("agentctl", "status", check=False).stdout
+    assert KILLED in plain(host.run("agentctl", "status", check=False).stdout)
     host.run("systemctl", "stop", UNIT)
     on.converge(wanted.replace("16m", "256m").replace(" exec ", " sleep 100000; "))
     assert on.engine.standing()["web"] == "running"
@@ -124,7 +129,7 @@ def test_one_that_runs_well_between_two_kills_is_not_taken_for_well(on: Containe
     said = on.fleet.apply()
     assert said.returncode == 4, said.stdout
     assert "keeps restarting, " in said.stdout
-    assert KILLED in said.stdout
+    assert KILLED in plain(said.stdout)
     on.converge(NOTHING)
 
 
