@@ -44,6 +44,14 @@ def _whole_machine() -> None:
         pytest.skip(f"missing: {', '.join(missing)} (run tests/provision)")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _no_key_agents_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """End the agents that gpg starts: each watches files, of which all hosts of this machine together may watch few."""
+    yield
+    for home in tmp_path_factory.getbasetemp().glob("*/gnupg"):
+        subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "gpg-agent"], check=False, capture_output=True)
+
+
 @pytest.fixture(scope="session")
 def deb(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package, built from this checkout."""
