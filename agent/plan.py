@@ -89,7 +89,7 @@ def make_plan(catalog: Catalog, host: HostView, known: Known) -> Plan:
         removals = _removals(catalog, inventory, host)
         missed = _overlooked(steps, known)
     withheld = [item for item in known.owed if _is_left(item, catalog, settled=known.settled)]
-    done = [item for item in withheld if is_done(item, catalog.resource(item.consumer), host)]
+    done = [item for item in withheld if _is_done(item, catalog, host)]
     owed = tuple(item for item in known.owed if item not in withheld)
     left = tuple(item for item in withheld if item not in done)
     return Plan(steps, removals, owed, left, tuple(done), missed, known.settled)
@@ -108,8 +108,8 @@ def _is_left(item: Owed, catalog: Catalog, *, settled: bool) -> bool:
     return resource is not None and (settled or bool(resource.withholds(item.action)))
 
 
-def is_done(item: Owed, resource: Resource | None, host: HostView) -> bool:
-    """Tell whether somebody has done since what was left to a person."""
+def _is_done(item: Owed, catalog: Catalog, host: HostView) -> bool:
+    resource = catalog.resource(item.consumer)
     try:
         return resource is not None and resource.refreshed_since(host, item.action, item.since)
     except ResourceError:

@@ -162,10 +162,10 @@ class Store:
             self._unsettle()
             self._put(entries)
             now = int(time.time())
-            rows = [(item.consumer, item.action, item.cause, now, item.withheld) for item in owed]
-            again = "ON CONFLICT DO UPDATE SET since = excluded.since, withheld = excluded.withheld"
-            columns = "consumer, action, cause, since, withheld"
-            self._db.executemany(f"INSERT INTO refreshes ({columns}) VALUES (?, ?, ?, ?, ?) {again}", rows)
+            rows = [(item.consumer, item.action, item.cause, now) for item in owed]
+            again = "ON CONFLICT DO UPDATE SET since = excluded.since, withheld = ''"
+            columns = "consumer, action, cause, since"
+            self._db.executemany(f"INSERT INTO refreshes ({columns}) VALUES (?, ?, ?, ?) {again}", rows)
 
     def finish(self, entries: Iterable[Entry], changes: Iterable[Changed], forgotten: Iterable[str] = ()) -> None:
         """Write what came of it: entries as left, lines of the audit trail, and what is no longer owned.

@@ -39,17 +39,6 @@ class Withheld(ResourceError):
     """A refresh is owed and left to a person; the message says why, and what to do."""
 
 
-class Unfinished(ResourceError):
-    """It is there as Git wants it, and something that belongs to it failed and is not done again by itself.
-
-    Given a message, and an action of `withholds` that a person is left to take; `refreshed_since` tells whether it was.
-    """
-
-    def __init__(self, message: str, action: str) -> None:
-        super().__init__(message)
-        self.action = action
-
-
 class Interrupted(ResourceError):
     """What was begun goes on without the agent, which does not wait for its end; the message says why."""
 

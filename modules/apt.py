@@ -71,10 +71,6 @@ class AptView:
         """Without the epoch where the bound has none."""
         return version if ":" in bound else version.partition(":")[2] or version
 
-    def installed_since(self, package: str, since: float) -> bool:  # noqa: ARG002  (only asked of what rpm forgets)
-        """Whatever it was: dpkg shows by itself what a script left undone."""
-        return True
-
     def needed_by_agent(self, names: Sequence[str]) -> Collection[str]:
         """By what dpkg's database says of dependencies."""
         return self._read.needed_by(OWN_PACKAGE).intersection(map(self._read.plain_name, names))

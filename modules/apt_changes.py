@@ -14,7 +14,6 @@ from modules.package_backend import (
     TRANSACTION_TIMEOUT_SECONDS,
     Ask,
     ConfigFiles,
-    ScriptFailed,
     TransactionFailed,
     check_removals,
 )
@@ -86,7 +85,7 @@ class Apt(AptView):
     def mend(self) -> None:
         """Nothing here: apt itself says, when it is run, that dpkg was interrupted."""
 
-    def change(self, asks: Sequence[Ask], removable: Collection[str]) -> Mapping[str, ScriptFailed]:
+    def change(self, asks: Sequence[Ask], removable: Collection[str]) -> Mapping[str, str]:
         """Install and remove in one transaction that removes nothing asked for by name but what is `removable`."""
         for ask in asks:
             self._check_file(ask)

@@ -91,12 +91,6 @@ class DnfView:
         rest = rest if "-" in bound else rest.rpartition("-")[0] or rest
         return f"{epoch or 0}:{rest}" if ":" in bound else rest
 
-    def installed_since(self, package: str, since: float) -> bool:
-        """By rpm's own record of the time, in whole seconds."""
-        root = () if self._view.root == "/" else (f"--root={self._view.root}",)
-        printed = self._view.probe("rpm", *root, "-q", r"--qf=%{INSTALLTIME}\n", package, accept=range(256))
-        return printed.status != 0 or max(map(int, printed.stdout.split())) > since
-
     def needed_by_agent(self, names: Sequence[str]) -> Collection[str]:
         """As rpm itself finds it."""
         if OWN_PACKAGE not in self.removed_with(names):

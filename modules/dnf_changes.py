@@ -11,7 +11,6 @@ from modules.package_backend import (
     LAST_LINES,
     TRANSACTION_TIMEOUT_SECONDS,
     Ask,
-    ScriptFailed,
     TransactionFailed,
     check_removals,
 )
@@ -33,7 +32,6 @@ _LOCKS = (
 _HOLDER = re.compile(r"The application with PID (\d+) is: (\S+)")
 _HARMLESS = re.compile(r"Non-critical error in %\w+ scriptlet")  # dnf 5 fails for it, though all was done
 _FAILED = re.compile(r"(?:Error in \w+ scriptlet in rpm package |%\w+\()([^\s)]+)")
-_EPOCH = re.compile(r"-\d+:")
 _STEP = re.compile(r"Running scriptlet|\[\d+/\d+\]|Running %")
 _SAID_OF_SCRIPTS = ("Non-critical error in", "Scriptlet output:")
 _NOISE = ("Unable to detect release version", "Last metadata expiration check", "(try to add")
@@ -67,7 +65,7 @@ class Dnf(DnfView):
         if mended.status:
             raise ResourceError(f"{what}, and `dnf remove --duplicates` did not mend it: {_reason(mended)}")
 
-    def change(self, asks: Sequence[Ask], removable: Collection[str]) -> Mapping[str, ScriptFailed]:
+    def change(self, asks: Sequence[Ask], removable: Collection[str]) -> Mapping[str, str]:
         """Remove, then install; what scripts failed that rpm does not count."""
         leaving = [ask.name for ask in asks if ask.remove]
         coming = [ask for ask in asks if not ask.remove]
@@ -152,14 +150,14 @@ def _checked(completed: Completed) -> None:
         raise TransactionFailed(_reason(completed))
 
 
-def _complaints(completed: Completed, names: Sequence[str]) -> Mapping[str, ScriptFailed]:
+def _complaints(completed: Completed, names: Sequence[str]) -> Mapping[str, str]:
     """Scripts that failed without failing the transaction, by the package asked for (the first for one that came along)."""
     printed = completed.stdout + completed.stderr
-    complaints: dict[str, ScriptFailed] = {}
+    complaints: dict[str, str] = {}
     for failed in _FAILED.findall(printed):
         name = next((name for name in names if _is_of(failed, name)), names[0])
         said = "\n".join(_script_lines(printed))
-        complaints[name] = ScriptFailed(_EPOCH.sub("-", failed), said)
+        complaints[name] = f"it is installed, but a script of {failed} failed, and is not run again by itself: {said}"
     return complaints
 
 

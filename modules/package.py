@@ -21,7 +21,7 @@ from modules.fields import (
     identity,
     option,
 )
-from modules.package_backend import OWN_PACKAGE, REINSTALL, Options
+from modules.package_backend import OWN_PACKAGE, Options
 from modules.package_version import is_exact, version_problem
 from modules.package_wish import GONE
 
@@ -207,20 +207,6 @@ class Package(Resource, kind="package", identity="name"):
             "it is installed already, so its answers in `debconf` were not given; they are before its version changes "
             f"(by hand: debconf-set-selections, then dpkg-reconfigure {self.name})"
         )
-
-    def withholds(self, action: str) -> str:
-        """A script of a package that failed: rpm does not run it again by itself, and what it left undone only a person knows."""
-        package = action.removeprefix(f"{REINSTALL} ")
-        return (
-            f"a script of {package} failed when it was installed: see what it left undone, and install it again (dnf "
-            f"reinstall {package}), or put it right by hand and say `agentctl retry`"
-        )
-
-    def refreshed_since(self, host: HostView, action: str, since: float) -> bool:
-        """Whether the package of a script that failed was installed again, changed or removed. Raises ResourceError."""
-        from modules.package_choice import look
-
-        return look(host).installed_since(action.removeprefix(f"{REINSTALL} "), since)
 
     def undo(self, prior: State) -> Self | None:
         """It is removed and never purged: configuration files and its data stay. Removing those is said by `ensure: purged`."""

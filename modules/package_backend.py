@@ -17,19 +17,8 @@ LAST_LINES = 6  # of what a package manager printed, in a message
 ConfigFiles = Literal["keep", "replace"]
 
 
-REINSTALL = "reinstall"  # what is owed for a script that failed, with the name of the package that has it
-
-
 class TransactionFailed(ResourceError):
     """This set of changes was refused or failed; a part of it may still work."""
-
-
-@dataclass(frozen=True)
-class ScriptFailed:
-    """A script of an installed package that failed, and is not run again by itself."""
-
-    package: str  # as the package manager names it; it may have come along with the one that was asked for
-    said: str
 
 
 @dataclass(frozen=True)
@@ -140,9 +129,6 @@ class PackagesView(Protocol):
     def is_newer(self, version: str, other: str) -> bool:
         """Whether one version stands above another, by the package manager's own comparison."""
 
-    def installed_since(self, package: str, since: float) -> bool:
-        """Whether a package was installed, again or in another version, after a time (seconds since the epoch), or is gone."""
-
     def needed_by_agent(self, names: Sequence[str]) -> Collection[str]:
         """Those of some installed packages that cannot go without the agent's own package."""
 
@@ -159,8 +145,8 @@ class Packages(PackagesView, Protocol):
     def mend(self) -> None:
         """Recover a transaction that the database shows to have been interrupted, at most once a pass."""
 
-    def change(self, asks: Sequence[Ask], removable: Collection[str]) -> Mapping[str, ScriptFailed]:
-        """Install and remove, with one set of options; scripts that failed of packages that count as installed all the same.
+    def change(self, asks: Sequence[Ask], removable: Collection[str]) -> Mapping[str, str]:
+        """Install and remove, with one set of options; what failed of packages that count as installed all the same.
 
         What was installed by name and is neither asked to go nor `removable` is never removed, nor is what the agent
         needs. Raises TransactionFailed when a part of it may still work, and ResourceError when nothing would.

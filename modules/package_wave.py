@@ -6,16 +6,14 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 
-from modules.api import Host, ResourceError, Unfinished
+from modules.api import Host, ResourceError
 from modules.package_backend import (
     INDEX_MAX_AGE_SECONDS,
     OWN_PACKAGE,
-    REINSTALL,
     Ask,
     Known,
     Offer,
     Options,
-    ScriptFailed,
     TransactionFailed,
 )
 from modules.package_choice import take
@@ -167,8 +165,8 @@ class _Wave:
             self._packages.unhold(held)
         if asks:
             removable = [ask.name for ask in self._asks.values() if ask.remove]
-            failed = self._packages.change(asks, removable)
-            self.errors |= {name: _unfinished(name, script) for name, script in failed.items()}
+            complaints = self._packages.change(asks, removable)
+            self.errors |= {name: ResourceError(f"{name}: {text}") for name, text in complaints.items()}
 
     def _purge(self) -> None:
         """Remove what is left of packages that are to leave nothing."""
@@ -209,8 +207,3 @@ class _Wave:
             action(names)
         except ResourceError as error:
             self.errors = dict.fromkeys(names, error) | self.errors
-
-
-def _unfinished(name: str, script: ScriptFailed) -> Unfinished:
-    said = f"{name}: it is installed, but a script of {script.package} failed, and is not run again by itself: {script.said}"
-    return Unfinished(said, f"{REINSTALL} {script.package}")

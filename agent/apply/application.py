@@ -88,7 +88,8 @@ class Application:
     def _settle_refreshes(self) -> None:
         """Clear what somebody else has delivered, and owe what no change told of."""
         sound = {step.node.id: step.node.resource for step in self.plan.steps if step.in_sync}
-        self.refreshes.clear(self.plan.done, sound)
+        for item in self.plan.done:
+            self.store.delivered([item], started_with(self._steps[item.consumer].node, sound))
         self.refreshes.owe(self.plan.overlooked)
 
     # One batch
@@ -163,7 +164,6 @@ class Application:
         started = time.monotonic()
         errors = apply_kind(self.host, [(step.node.resource, step.drift) for step in drifting])
         seconds = (time.monotonic() - started) / len(drifting)
-        self.refreshes.leave(drifting, errors)
         self.book.tell_repairs()
         again = observe(self.host, [step.node.resource for step in drifting])
         verified = [compare(step.node, seen) for step, seen in zip(drifting, again, strict=True)]
@@ -266,7 +266,6 @@ class Application:
         deliver_to_host(self.host, self.refreshes, self.book, self.refreshes.due_to_host())
         for step in self.plan.steps:
             self.deliver_to(step.node)
-        self.refreshes.clear_done(self.host, self._sound())
         self.refreshes.drop_strangers()
 
     def adopt(self) -> None:

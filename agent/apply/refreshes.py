@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from agent.catalog import Node
-from agent.plan import Plan, Removal, Step, is_done
+from agent.plan import Plan, Removal, Step
 from agent.started import origins, started_with
 from agent.store import Entry, Origin, Owed, Store
-from modules.api import HostView, Resource, ResourceError, Unfinished
+from modules.api import Resource
 
 HOST = "host"  # the consumer of host-wide refreshes
 ACTIONS = ("restart", "reload")  # a restart makes a reload needless
@@ -63,8 +63,7 @@ class Refreshes:
 
     def __init__(self, plan: Plan, store: Store) -> None:
         self._store = store
-        self._nodes = {step.node.id: step.node for step in plan.steps}
-        self._left = plan.withheld
+        self._known = {step.node.id for step in plan.steps} | {HOST}
         self._causes: defaultdict[Key, set[str]] = defaultdict(set)
         self._note(plan.owed)
         self.consumers = Consumers([step.node for step in plan.steps])
@@ -112,22 +111,6 @@ class Refreshes:
             del self._causes[key]
         self._store.withhold([Owed(consumer, action, "", withheld=why) for consumer, action in left])
 
-    def leave(self, steps: Sequence[Step], errors: Sequence[ResourceError | None]) -> None:
-        """Note what of these steps failed and is left to a person from the beginning."""
-        for step, error in zip(steps, errors, strict=True):
-            if isinstance(error, Unfinished):
-                name, action = step.node.id, error.action
-                self._store.begin((), [Owed(name, action, name, withheld=step.node.resource.withholds(action))])
-
-    def clear(self, items: Iterable[Owed], sound: Mapping[str, Resource]) -> None:
-        """Clear what was left to a person and is done; of `sound` (by id) it is known that they are as Git says."""
-        for item in items:
-            self._store.delivered([item], started_with(self._nodes[item.consumer], sound))
-
-    def clear_done(self, host: HostView, sound: Mapping[str, Resource]) -> None:
-        """Clear what was left to a person before this pass and was done by it."""
-        self.clear([item for item in self._left if is_done(item, self._nodes[item.consumer].resource, host)], sound)
-
     def note_started(self, nodes: Iterable[Node], sound: Mapping[str, Resource]) -> None:
         """Note what consumers that are owed nothing were last started with; nothing is written if it is known.
 
@@ -147,7 +130,7 @@ class Refreshes:
 
     def drop_strangers(self) -> None:
         """Drop what is owed to resources that left Git."""
-        self.delivered([key for key in self._causes if key[0] not in self._nodes and key[0] != HOST])
+        self.delivered([key for key in self._causes if key[0] not in self._known])
 
     def _note(self, owed: Iterable[Owed]) -> None:
         for item in owed:

@@ -27,7 +27,7 @@ REASONS: Mapping[str, str] = {  # documented in docs/operations.md
     "Contested": "something else keeps changing what Git holds",
     "PruneBlocked": "removals wait for approval",
     "Interrupted": "a pass ended early: it was stopped, the host suspended, or something newer came while it got nowhere",
-    "RefreshOwed": "a restart or reload, or what a failed script of a package did not do, is left to a person",
+    "RefreshOwed": "a restart or reload is left to a person",
     "HealthDegraded": "a check says that something does not do its work",
     "Soaking": "a new revision has to stay healthy before it counts as good",
 }

@@ -37,7 +37,7 @@ def repository(machine: Machine, fleet: Fleet, tmp_path_factory: pytest.TempPath
     made = Repository(tmp_path_factory.mktemp("repository"))
     made.add(SHELL, *(Rpm(name) for name in ("a", "b", "c", "d", "library")))
     made.add(Rpm("gitops-agent", "9", tags="Requires: library"), Rpm("unsigned"), signed=False)
-    made.add(Rpm("failing", post="[ -e /run/well ] || { echo the words of the script; exit 3; }"))
+    made.add(Rpm("failing", post="echo the words of the script; exit 3"))
     made.add(Rpm("slow"), Rpm("slow", "2.0", post=WAITING), Rpm("user", tags="Requires: d"))
     stranger = Repository(tmp_path_factory.mktemp("stranger"))
     fleet.repository.commit({"files/repository.asc": made.key, "files/stranger.asc": stranger.key}, "keys")
@@ -83,37 +83,6 @@ def test_a_script_whose_failure_dnf_hides_fails_its_package_with_its_last_lines(
     assert "failed    package:failing" in said
     assert "failed    package:d " not in said
     assert installed(fleet.host, "d") == "d-1.0-1.noarch"
-
-
-def owed(fleet: Fleet, resources: str) -> tuple[int, str]:
-    """The exit status of `agentctl status` after a pass, and what it says is left to a person."""
-    apply(fleet, resources)
-    status = fleet.host.run("agentctl", "status", check=False)
-    return status.returncode, "".join(line for line in status.stdout.splitlines() if line.startswith("owed"))
-
-
-def test_a_script_that_failed_is_left_to_a_person_until_its_package_is_installed_again(
-    fleet: Fleet, repository: Repository
-) -> None:
-    wish = "  - package: failing\n  - package: d\n"
-    for _ in range(2):
-        status, left = owed(fleet, wish)
-        assert status == 1
-        assert "package:failing: reinstall failing" in left
-        assert "dnf reinstall failing" in left
-    assert fleet.plan().returncode == 0
-    fleet.host.shell("touch /run/well; sleep 1; dnf -q -y reinstall failing")  # rpm tells the time in whole seconds
-    assert owed(fleet, wish) == (0, "")
-
-
-def test_or_until_somebody_says_that_it_was_put_right_by_hand(fleet: Fleet, repository: Repository) -> None:
-    host = fleet.host
-    host.shell("rpm -e failing; rm /run/well")
-    wish = "  - package: failing\n"
-    assert apply(fleet, wish)[0] == 4
-    assert owed(fleet, wish)[1]
-    assert "package:failing: that a script of it failed is forgotten" in host.run("agentctl", "retry").stdout
-    assert owed(fleet, wish) == (0, "")
 
 
 def test_what_nobody_signed_is_not_installed(fleet: Fleet, repository: Repository) -> None:
